@@ -1,0 +1,214 @@
+"""Decision, the one object that a pass produces, and the words it uses.
+
+Events, metrics, logs, `explain` and tests read it; it renders nothing itself.
+`Why` and `Cause` are closed vocabularies: add to them, never rename. Nothing
+parses a `detail`; it is for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from autoscaler.core.model import (
+    GroupName,
+    Instance,
+    InstanceId,
+    InstanceType,
+    LaunchMethod,
+    Market,
+    NodeName,
+    PodKey,
+    Zone,
+)
+
+
+class Why(StrEnum):
+    """Why a group cannot or may not take a pod, a pod is left alone, or a node is kept."""
+
+    # the pod and a node of the group, after kube-scheduler's filters
+    TOO_SMALL = "TooSmall"  # the pod exceeds an empty node of the group
+    TAINT_NOT_TOLERATED = "TaintNotTolerated"
+    NODE_SELECTOR_MISMATCH = "NodeSelectorMismatch"
+    NODE_AFFINITY_MISMATCH = "NodeAffinityMismatch"
+    HOST_PORT_TAKEN = "HostPortTaken"
+    POD_AFFINITY = "PodAffinity"
+    POD_ANTI_AFFINITY = "PodAntiAffinity"
+    TOPOLOGY_SPREAD = "TopologySpread"
+    VOLUME = "Volume"
+    RESOURCE_CLAIM = "ResourceClaim"  # dynamic resource allocation: not simulated
+    UNKNOWN_CONSTRAINT = "UnknownConstraint"  # a field or operator that we do not know
+    ZONE_NOT_CHOSEN = "ZoneNotChosen"  # the pod needs a zone, but AWS would pick it
+
+    # the group
+    LOWER_TIER = "LowerTier"  # a group of a higher tier takes the pod
+    NOT_IN_PRIORITIES = "NotInPriorities"  # the priority ConfigMap matches other groups only
+    NOT_ALLOWED = "NotAllowed"  # an annotation of the application names other groups or the other market
+    IN_BACKOFF = "InBackoff"  # InsufficientInstanceCapacity or another failure, not long ago
+    MAX_SIZE_REACHED = "MaxSizeReached"
+    LAUNCH_SUSPENDED = "LaunchSuspended"
+    BEING_DELETED = "BeingDeleted"
+    UNKNOWN_SHAPE = "UnknownShape"  # no node, no launch template and no tags to tell what a node looks like
+    QUOTA_EXCEEDED = "QuotaExceeded"  # AWS refuses for a limit of the account
+    NO_FREE_ADDRESSES = "NoFreeAddresses"
+    UNSUPPORTED = "Unsupported"  # the zone does not offer the type
+    MISCONFIGURED = "Misconfigured"  # AWS refuses the launch template or the permission
+
+    # the cluster
+    MAX_NODES_TOTAL = "MaxNodesTotal"
+    CORES_TOTAL = "CoresTotal"
+    MEMORY_TOTAL = "MemoryTotal"
+
+    # the pod alone
+    GATED = "Gated"
+    TERMINATING = "Terminating"
+    DAEMONSET_POD = "DaemonSetPod"
+    OTHER_SCHEDULER = "OtherScheduler"
+    TOO_YOUNG = "TooYoung"  # pod-scale-up-delay; of a node: minimum age
+    BELOW_CUTOFF = "BelowCutoff"
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """One reason why; `detail` completes the sentence for people."""
+
+    why: Why
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.why}: {self.detail}" if self.detail else str(self.why)
+
+
+class Outcome(StrEnum):
+    """What becomes of one pending pod in this pass."""
+
+    LAUNCH = "launch"
+    FITS_EXISTING = "fits-existing"
+    FITS_UPCOMING = "fits-upcoming"
+    WAITING = "waiting"  # an allowed group could host it, but not now
+    UNSCHEDULABLE = "unschedulable"  # no group could
+    EXPENDABLE = "expendable"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The fate of one pending pod.
+
+    `group` is the chosen group, for `launch` only; it has no objections.
+    `reasons` are those that concern the pod itself.
+    """
+
+    outcome: Outcome
+    group: GroupName | None = None
+    node: NodeName | None = None  # the place found, for fits-existing
+    objections: Mapping[GroupName, tuple[Objection, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    reasons: tuple[Objection, ...] = ()
+
+
+class Cause(StrEnum):
+    """Why nodes are launched."""
+
+    PENDING = "Pending"
+    RETURN_TO_SPOT = "ReturnToSpot"
+    HEADROOM = "Headroom"
+    FLOOR = "Floor"
+    INTERRUPTION = "Interruption"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Nodes to be asked for from one offering.
+
+    `units` is what the API counts (nodes times weight). `token` is equal for
+    an equal wish in an equal world, so that a repeated call launches once.
+    `pods` are those that caused it; surplus nodes of a wide wave have none.
+    """
+
+    group: GroupName
+    zone: Zone | None
+    count: int
+    units: int
+    cause: Cause = Cause.PENDING
+    method: LaunchMethod = LaunchMethod.SYNC
+    pods: tuple[PodKey, ...] = ()
+    surplus: int = 0  # how many of `count` are more than is wanted
+    token: str = ""
+
+
+class RefusalKind(StrEnum):
+    """What a refusal means for the next attempt."""
+
+    NO_CAPACITY = "NoCapacity"  # the pool is dry
+    CONTENTION = "Contention"  # again shortly; nothing is dry
+    LIMIT = "Limit"  # a quota of the account: closes market and quota class in the region
+    NO_ADDRESSES = "NoAddresses"  # the subnet is full
+    UNSUPPORTED = "Unsupported"  # type and zone do not go together
+    THROTTLED = "Throttled"  # retry with backoff
+    CONFIGURATION = "Configuration"  # template or permission: group out, alarm
+    NO_LAUNCH_API = "NoLaunchApi"  # LaunchInstances is unknown here or not permitted
+    NO_ANSWER = "NoAnswer"  # timeout or lost connection: it may have happened
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One error of a launch; a field that AWS left out is None and stands for all."""
+
+    kind: RefusalKind
+    code: str
+    detail: str = ""
+    instance_type: InstanceType | None = None
+    zone: Zone | None = None
+    market: Market | None = None
+    subnet: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchResult:
+    """What one launch brought."""
+
+    launch: Launch
+    at: datetime
+    launched: tuple[Instance, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """An instance to be terminated outside any drain: it never held a pod of anybody."""
+
+    group: GroupName
+    instance: InstanceId
+    decrement: bool
+    reason: str  # Surplus | NoNode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """A node to be emptied and terminated."""
+
+    node: NodeName
+    cause: str
+    pods: tuple[PodKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What one pass wants done, and why not otherwise.
+
+    `verdicts` holds one entry for every pending pod. `undecided` says that the
+    answer of this wave's launches decides about the pods left waiting.
+    """
+
+    at: datetime
+    launches: tuple[Launch, ...] = ()
+    verdicts: Mapping[PodKey, Verdict] = field(default_factory=lambda: MappingProxyType({}))
+    removals: tuple[Removal, ...] = ()
+    drains: tuple[Drain, ...] = ()
+    kept: Mapping[NodeName, tuple[Objection, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    undecided: bool = False

@@ -1,0 +1,56 @@
+"""Snapshot: the world that one pass looks at, whole and frozen.
+
+Built by the loop from synced caches, or by `simulate` from files. A pass
+that did not finish in one wave goes on with `after`, which folds the answers
+of AWS in; nothing else about the world moves while we think.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from autoscaler.core.model import NO_LABELS, Labels, Node, NodeGroup, Pod, Uid
+from autoscaler.core.podspec import PodSpec
+from autoscaler.core.policy import Policy
+from autoscaler.core.scaleup.capacity import CapacityMemory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSet:
+    """A DaemonSet: its pods land on every node that their template fits."""
+
+    namespace: str
+    name: str
+    uid: Uid
+    spec: PodSpec
+    labels: Labels = field(default_factory=lambda: NO_LABELS)  # of its pods
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """Where a pass stands between two waves of launches.
+
+    `width` is how many offerings the next wave may ask, 0 for as many as the
+    plan wants. `launched` are the instances bought in this pass, which may
+    turn out to be surplus.
+    """
+
+    width: int = 0
+    launched: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that a pass knows. Every sequence may come in any order."""
+
+    at: datetime
+    pods: Sequence[Pod] = ()
+    nodes: Sequence[Node] = ()
+    groups: Sequence[NodeGroup] = ()
+    daemonsets: Sequence[DaemonSet] = ()
+    namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    memory: CapacityMemory = field(default_factory=CapacityMemory)
+    wave: Wave = field(default_factory=Wave)
