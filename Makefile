@@ -1,0 +1,38 @@
+# Needs Python 3.11 or newer, make and a package index; all else goes into .venv.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { command -v "$$p"; break; }; done)
+BIN := .venv/bin
+
+.PHONY: help venv demo test lint bench lock format
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: ## set up .venv: packages as locked, this project, kubectl and helm
+	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 with venv and ensurepip found; name one: make venv PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" tests/tools/make_venv.py
+
+demo: venv ## play a capacity crisis on loopback: no account, no Docker
+	@$(BIN)/autoscaler demo $(ARGS)
+
+test: venv ## all tests (ARGS go to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: venv ## style, formatting, types, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict autoscaler bench
+	$(BIN)/lint-imports --no-logo
+
+bench: venv ## the quick benches, each against its floor
+	@$(BIN)/python -m bench quick
+
+format: venv ## let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: venv ## resolve all dependencies anew, in one resolution
+	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-header --upgrade -o requirements.lock pyproject.toml
