@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 from pathlib import Path
 
@@ -21,12 +22,15 @@ BIN = VENV / "bin"
 PYTHON = str(BIN / "python")
 SEAL = VENV / "complete"
 LOCK = ROOT / "requirements.lock"
+KUBECTL = Path(__file__).with_name("kubectl.py")
 
 
 def seal() -> str:
-    """Fingerprint of the inputs: lock, project file, tools, place and interpreter."""
-    digest = hashlib.sha256(f"{ROOT}\n{sys.version}\n".encode())
-    for path in [LOCK, ROOT / "pyproject.toml", *sorted(Path(__file__).parent.glob("*.py"))]:
+    """Fingerprint of the inputs: lock, project metadata, these tools, place and interpreter."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    metadata = {table: settings[table] for table in ("build-system", "project")}
+    digest = hashlib.sha256(f"{ROOT}\n{sys.version}\n{metadata}\n".encode())
+    for path in (LOCK, Path(__file__), KUBECTL):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -72,7 +76,7 @@ def main() -> None:
     SEAL.unlink(missing_ok=True)
     venv.create(VENV, clear=True, with_pip=True)
     install_packages()
-    run(PYTHON, str(Path(__file__).with_name("kubectl.py")), str(BIN))
+    run(PYTHON, str(KUBECTL), str(BIN))
     SEAL.write_text(expected)
 
 
