@@ -1,0 +1,193 @@
+"""Offline: a cluster from files, as `kubectl get -o yaml` or `-o json` prints it.
+
+The same conversion as live, for `simulate`; only faults end otherwise: live
+a malformed object is skipped and counted, here it is an input error. Kinds
+that the product does not read are ignored. Imports neither HTTP nor clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from autoscaler.core.model import Labels, Node, Pod
+from autoscaler.core.snapshot import DaemonSet
+from autoscaler.kubernetes.convert import (
+    Interner,
+    MalformedObjectError,
+    PriorityClass,
+    PriorityClasses,
+    key_of,
+    to_daemonset,
+    to_node,
+    to_pod,
+    to_priority_class,
+)
+from autoscaler.kubernetes.wire import (
+    WireConfigMap,
+    WireDaemonSet,
+    WireDocument,
+    WireNode,
+    WireObject,
+    WirePod,
+    WirePriorityClass,
+    read_identity,
+)
+
+Document = Mapping[str, Any] | Sequence[Any] | bytes
+T = TypeVar("T")
+
+# By kind, the API group in which it means what we think: other groups use the word Node too.
+_WIRES: dict[str, tuple[str, type[Any]]] = {
+    "Pod": ("", WirePod),
+    "Node": ("", WireNode),
+    "DaemonSet": ("apps", WireDaemonSet),
+    "Namespace": ("", WireObject),
+    "ConfigMap": ("", WireConfigMap),
+    "PriorityClass": ("scheduling.k8s.io", WirePriorityClass),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigMap:
+    """A ConfigMap as it stands."""
+
+    namespace: str
+    name: str
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterObjects:
+    """All that files told about a cluster, in the order of the files."""
+
+    pods: tuple[Pod, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    daemonsets: tuple[DaemonSet, ...] = ()
+    namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    config_maps: tuple[ConfigMap, ...] = ()
+    priority_classes: tuple[PriorityClass, ...] = ()
+
+    def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        """Return the ConfigMap of that name, if any."""
+        for each in self.config_maps:
+            if (each.namespace, each.name) == (namespace, name):
+                return each
+        return None
+
+
+def read_objects(documents: Iterable[Document], source: str) -> ClusterObjects:
+    """Convert the documents of one file. Raises MalformedObjectError naming file, object and fault."""
+    return read_cluster([(source, documents)])
+
+
+def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObjects:
+    """Convert the documents of several files, given with their names, into one cluster.
+
+    An object that several files hold counts once, the last one. Priority
+    classes apply whatever file they are in. Raises MalformedObjectError.
+    """
+    found: dict[str, dict[str, tuple[str, Any]]] = {kind: {} for kind in _WIRES}
+    for source, documents in files:
+        for document in documents:
+            for kind, wire in _wires(document, source, ""):
+                found[kind][key_of(wire.metadata)] = (source, wire)
+
+    def convert(kind: str, to_value: Callable[[Any], T]) -> tuple[T, ...]:
+        return tuple(_convert_one(source, to_value, wire) for source, wire in found[kind].values())
+
+    classes = convert("PriorityClass", to_priority_class)
+    interner = Interner(PriorityClasses(classes))
+    return ClusterObjects(
+        pods=convert("Pod", lambda wire: to_pod(wire, interner)),
+        nodes=convert("Node", to_node),
+        daemonsets=convert("DaemonSet", lambda wire: to_daemonset(wire, interner)),
+        namespaces=dict(convert("Namespace", lambda wire: (wire.metadata.name, interner.labels(wire.metadata.labels)))),
+        config_maps=convert("ConfigMap", _to_config_map),
+        priority_classes=classes,
+    )
+
+
+def _convert_one(source: str, to_value: Callable[[Any], T], wire: Any) -> T:
+    try:
+        return to_value(wire)
+    except MalformedObjectError as error:
+        raise MalformedObjectError(f"{source}: {error.kind}", error.key, error.fault) from None
+
+
+def _to_config_map(wire: WireConfigMap) -> ConfigMap:
+    meta = wire.metadata
+    return ConfigMap(namespace=meta.namespace or "default", name=meta.name, data=wire.data or {})
+
+
+def _wires(document: Any, source: str, kind: str) -> Iterator[tuple[str, Any]]:
+    """Yield (kind, wire object) of a document; `kind` is what a list says of items that do not say it."""
+    if document is None:
+        return  # an empty YAML document
+    if isinstance(document, bytes | msgspec.Raw):
+        yield from _wires_of_json(document, source, kind)
+        return
+    if isinstance(document, list | tuple):
+        for item in document:
+            yield from _wires(item, source, kind)
+        return
+    if not isinstance(document, dict):
+        raise MalformedObjectError(f"{source}: document", "(unknown)", f"expected an object, got {document!r:.40}")
+    own = document.get("kind") or kind
+    if not own or not isinstance(own, str):
+        raise MalformedObjectError(f"{source}: document", _key_in(document), "kind is missing")
+    if own.endswith("List"):
+        items = document.get("items")
+        if not isinstance(items, list | None):
+            raise MalformedObjectError(f"{source}: {own}", "items", "expected a list")
+        yield from _wires(items or [], source, own.removesuffix("List"))
+        return
+    wire = _wire_type(own, document.get("apiVersion"))
+    if wire is not None:
+        try:
+            yield own, msgspec.convert(document, wire)
+        except msgspec.ValidationError as error:
+            raise MalformedObjectError(f"{source}: {own}", _key_in(document), str(error)) from None
+
+
+def _wires_of_json(document: bytes | msgspec.Raw, source: str, kind: str) -> Iterator[tuple[str, Any]]:
+    if bytes(memoryview(document)[:64]).lstrip()[:1] == b"[":
+        yield from _wires(_decode(document, list[msgspec.Raw], source, "document"), source, kind)
+        return
+    envelope = _decode(document, WireDocument, source, "document")
+    own = envelope.kind or kind
+    if not own:
+        raise MalformedObjectError(f"{source}: document", key_of(read_identity(document)), "kind is missing")
+    if own.endswith("List"):
+        yield from _wires(envelope.items or [], source, own.removesuffix("List"))
+        return
+    wire = _wire_type(own, envelope.api_version)
+    if wire is not None:
+        yield own, _decode(document, wire, source, own)
+
+
+def _decode(document: bytes | msgspec.Raw, wire: type[T], source: str, kind: str) -> T:
+    try:
+        return msgspec.json.decode(document, type=wire)
+    except msgspec.DecodeError as error:
+        key = key_of(read_identity(document))
+        raise MalformedObjectError(f"{source}: {kind}", key, str(error)) from None
+
+
+def _wire_type(kind: str, api_version: object) -> type[Any] | None:
+    """Return how to read the kind; None for one that is not read."""
+    if kind not in _WIRES:
+        return None
+    group, wire = _WIRES[kind]
+    given = str(api_version or "").rpartition("/")[0]
+    return wire if not api_version or given == group else None
+
+
+def _key_in(document: Mapping[str, Any]) -> str:
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict):
+        return "(without a name)"
+    return "/".join(str(metadata[part]) for part in ("namespace", "name") if metadata.get(part)) or "(without a name)"

@@ -1,0 +1,387 @@
+"""Wire: the fields of Kubernetes objects that the product reads, as they come.
+
+Unknown fields are skipped by the scanner; null and absent are the same. A
+wire object lives only until `convert` has made a core value of it. Nothing is
+judged here: a field of a wrong type fails the decoding of its object alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+
+Amounts = dict[str, str | int | float]
+Timestamp = Annotated[datetime, msgspec.Meta(tz=True)]
+W = TypeVar("W")
+
+
+class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    pass
+
+
+class WireOwner(_Wire):
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    api_version: str = ""
+    controller: bool | None = None
+
+
+class WireMeta(_Wire):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    creation_timestamp: Timestamp | None = None
+    deletion_timestamp: Timestamp | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[WireOwner, ...] | None = None
+
+
+class WireRequirement(_Wire):
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] | None = None
+
+
+class WireSelector(_Wire):
+    match_labels: dict[str, str] | None = None
+    match_expressions: tuple[WireRequirement, ...] | None = None
+
+
+class WireNodeTerm(_Wire):
+    match_expressions: tuple[WireRequirement, ...] | None = None
+    match_fields: tuple[WireRequirement, ...] | None = None
+
+
+class WireNodeSelector(_Wire):
+    node_selector_terms: tuple[WireNodeTerm, ...] | None = None
+
+
+class WirePreferredNodeTerm(_Wire):
+    weight: int = 0
+    preference: WireNodeTerm | None = None
+
+
+class WireNodeAffinity(_Wire):
+    required: WireNodeSelector | None = msgspec.field(
+        default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: tuple[WirePreferredNodeTerm, ...] | None = msgspec.field(
+        default=None, name="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class WirePodTerm(_Wire):
+    topology_key: str = ""
+    label_selector: WireSelector | None = None
+    namespaces: tuple[str, ...] | None = None
+    namespace_selector: WireSelector | None = None
+    match_label_keys: tuple[str, ...] | None = None
+    mismatch_label_keys: tuple[str, ...] | None = None
+
+
+class WirePreferredPodTerm(_Wire):
+    weight: int = 0
+    pod_affinity_term: WirePodTerm | None = None
+
+
+class WirePodAffinity(_Wire):
+    required: tuple[WirePodTerm, ...] | None = msgspec.field(
+        default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: tuple[WirePreferredPodTerm, ...] | None = msgspec.field(
+        default=None, name="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class WireAffinity(_Wire):
+    node_affinity: WireNodeAffinity | None = None
+    pod_affinity: WirePodAffinity | None = None
+    pod_anti_affinity: WirePodAffinity | None = None
+
+
+class WireToleration(_Wire):
+    key: str | None = None
+    operator: str | None = None
+    value: str | None = None
+    effect: str | None = None
+
+
+class WireSpread(_Wire):
+    topology_key: str = ""
+    max_skew: int = 1
+    when_unsatisfiable: str = ""
+    label_selector: WireSelector | None = None
+    min_domains: int | None = None
+    node_affinity_policy: str | None = None
+    node_taints_policy: str | None = None
+    match_label_keys: tuple[str, ...] | None = None
+
+
+class WireResources(_Wire):
+    requests: Amounts | None = None
+    limits: Amounts | None = None
+
+
+class WirePort(_Wire):
+    container_port: int = 0
+    host_port: int | None = None
+    host_ip: str | None = msgspec.field(default=None, name="hostIP")
+    protocol: str | None = None
+
+
+class WireContainer(_Wire):
+    name: str = ""
+    image: str | None = None
+    resources: WireResources | None = None
+    ports: tuple[WirePort, ...] | None = None
+    restart_policy: str | None = None
+
+
+class WireClaimVolume(_Wire):
+    claim_name: str = ""
+
+
+class WireEmptyDir(_Wire):
+    medium: str | None = None
+
+
+class WirePresent(_Wire):
+    """An object of which only the presence matters."""
+
+
+class WireDisk(_Wire):
+    volume_id: str | None = msgspec.field(default=None, name="volumeID")
+    pd_name: str | None = None
+
+
+class WireVolume(_Wire):
+    name: str = ""
+    persistent_volume_claim: WireClaimVolume | None = None
+    ephemeral: WirePresent | None = None
+    host_path: WirePresent | None = None
+    empty_dir: WireEmptyDir | None = None
+    aws_elastic_block_store: WireDisk | None = None
+    gce_persistent_disk: WireDisk | None = None
+
+
+class WireNamed(_Wire):
+    name: str = ""
+
+
+class WirePodSpec(_Wire):
+    node_name: str | None = None
+    containers: tuple[WireContainer, ...] | None = None
+    init_containers: tuple[WireContainer, ...] | None = None
+    resources: WireResources | None = None
+    overhead: Amounts | None = None
+    priority: int | None = None
+    priority_class_name: str | None = None
+    preemption_policy: str | None = None
+    scheduler_name: str | None = None
+    scheduling_gates: tuple[WireNamed, ...] | None = None
+    node_selector: dict[str, str] | None = None
+    affinity: WireAffinity | None = None
+    tolerations: tuple[WireToleration, ...] | None = None
+    host_network: bool | None = None
+    topology_spread_constraints: tuple[WireSpread, ...] | None = None
+    volumes: tuple[WireVolume, ...] | None = None
+    resource_claims: tuple[WireNamed, ...] | None = None
+    restart_policy: str | None = None
+    termination_grace_period_seconds: int | None = None
+
+
+class WireCondition(_Wire):
+    type: str = ""
+    status: str = ""
+    reason: str | None = None
+    last_transition_time: Timestamp | None = None
+
+
+class WirePodStatus(_Wire):
+    phase: str | None = None
+    conditions: tuple[WireCondition, ...] | None = None
+    nominated_node_name: str | None = None
+
+
+class WirePod(_Wire):
+    metadata: WireMeta
+    spec: WirePodSpec
+    status: WirePodStatus | None = None
+
+
+class WireTaint(_Wire):
+    key: str = ""
+    value: str | None = None
+    effect: str = ""
+
+
+class WireNodeSpec(_Wire):
+    provider_id: str | None = msgspec.field(default=None, name="providerID")
+    unschedulable: bool | None = None
+    taints: tuple[WireTaint, ...] | None = None
+
+
+class WireNodeStatus(_Wire):
+    capacity: Amounts | None = None
+    allocatable: Amounts | None = None
+    conditions: tuple[WireCondition, ...] | None = None
+
+
+class WireNode(_Wire):
+    metadata: WireMeta
+    spec: WireNodeSpec | None = None
+    status: WireNodeStatus | None = None
+
+
+class WireTemplate(_Wire):
+    spec: WirePodSpec
+    metadata: WireMeta | None = None
+
+
+class WireDaemonSetSpec(_Wire):
+    template: WireTemplate
+
+
+class WireDaemonSet(_Wire):
+    metadata: WireMeta
+    spec: WireDaemonSetSpec
+
+
+class WireObject(_Wire):
+    """Metadata alone: a Namespace, a workload owner, a bookmark."""
+
+    metadata: WireMeta
+
+
+class WirePriorityClass(_Wire):
+    metadata: WireMeta
+    value: int
+    global_default: bool | None = None
+    preemption_policy: str | None = None
+
+
+class WireConfigMap(_Wire):
+    metadata: WireMeta
+    data: dict[str, str] | None = None
+
+
+class WireStatus(_Wire):
+    """The body of an API error, also the object of an ERROR event."""
+
+    status: str = ""
+    message: str = ""
+    reason: str = ""
+    code: int = 0
+
+
+class WireListMeta(_Wire):
+    resource_version: str = ""
+    continue_: str | None = msgspec.field(default=None, name="continue")
+
+
+class WirePage(_Wire, Generic[W]):
+    """One page of a LIST."""
+
+    metadata: WireListMeta
+    items: list[W] | None = None
+
+
+class WireEvent(_Wire, Generic[W]):
+    """One line of a WATCH."""
+
+    type: str
+    object: W
+
+
+class WireDocument(_Wire):
+    """Any object or list, just far enough to tell what it is."""
+
+    kind: str = ""
+    api_version: str = ""
+    items: list[msgspec.Raw] | None = None
+
+
+class Codec(Generic[W]):
+    """Decodes pages and events of one kind; each object alone where the whole fails."""
+
+    def __init__(self, wire: type[W]) -> None:
+        page: Any = WirePage
+        event: Any = WireEvent
+        self._page: msgspec.json.Decoder[WirePage[W]] = msgspec.json.Decoder(page[wire])
+        self._event: msgspec.json.Decoder[WireEvent[W]] = msgspec.json.Decoder(event[wire])
+        self._object: msgspec.json.Decoder[W] = msgspec.json.Decoder(wire)
+
+    def read_page(self, body: bytes) -> tuple[WireListMeta, list[W | Malformed]]:
+        """Decode a page. Raises msgspec.DecodeError when it is no list at all."""
+        try:
+            page = self._page.decode(body)
+            return page.metadata, list(page.items or ())
+        except msgspec.ValidationError:
+            raw = _RAW_PAGE.decode(body)
+            return raw.metadata, [self._read_alone(item) for item in raw.items or ()]
+
+    def read_event(self, line: bytes) -> WireEvent[W] | WireEvent[WireStatus] | WireEvent[Malformed]:
+        """Decode one line of a watch. Raises msgspec.DecodeError when it is no event at all."""
+        try:
+            return self._event.decode(line)
+        except msgspec.ValidationError:
+            raw = _RAW_EVENT.decode(line)
+            if raw.type == "ERROR":
+                return WireEvent(raw.type, _STATUS.decode(raw.object))
+            fault = self._read_alone(raw.object)
+            if not isinstance(fault, Malformed):
+                raise
+            return WireEvent(raw.type, fault)
+
+    def _read_alone(self, body: msgspec.Raw) -> W | Malformed:
+        try:
+            return self._object.decode(body)
+        except msgspec.ValidationError as error:
+            return Malformed(read_identity(body), str(error))
+
+
+class Malformed(msgspec.Struct, frozen=True):
+    """An object that could not be decoded, with as much of its identity as could."""
+
+    metadata: WireMeta
+    fault: str
+
+
+class _Identity(_Wire):
+    name: Any = None
+    namespace: Any = None
+    uid: Any = None
+    resource_version: Any = None
+
+
+class _Identified(_Wire):
+    metadata: _Identity | None = None
+
+
+def read_identity(body: bytes | msgspec.Raw) -> WireMeta:
+    """Read who an object is, whatever else is wrong with it; empty where even that is."""
+    try:
+        identity = _IDENTIFIED.decode(body).metadata or _Identity()
+    except msgspec.DecodeError:
+        return WireMeta()
+    return WireMeta(
+        name=_text(identity.name),
+        namespace=_text(identity.namespace),
+        uid=_text(identity.uid),
+        resource_version=_text(identity.resource_version),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+_RAW_PAGE = msgspec.json.Decoder(WirePage[msgspec.Raw])
+_RAW_EVENT = msgspec.json.Decoder(WireEvent[msgspec.Raw])
+_STATUS = msgspec.json.Decoder(WireStatus)
+_IDENTIFIED = msgspec.json.Decoder(_Identified)
