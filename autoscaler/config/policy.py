@@ -1,0 +1,39 @@
+"""The part of the Config that the core obeys, in the core's words and units."""
+
+from autoscaler.config.config import Config
+from autoscaler.core.model import LaunchMethod
+from autoscaler.core.policy import Policy, Tiers
+
+_GIB = 2**30
+
+
+def to_policy(config: Config, tiers: Tiers) -> Policy:
+    """Join the flags and the priority ConfigMap's tiers to one Policy."""
+    return Policy(
+        expendable_cutoff=config.expendable_pods_priority_cutoff,
+        max_nodes_total=config.max_nodes_total,
+        max_cores_total=config.cores_total.max,
+        max_memory_total=config.memory_total.max * _GIB,
+        max_nodes_per_scaleup=config.max_nodes_per_scaleup,
+        max_launch_surplus=config.max_launch_surplus,
+        new_pod_scale_up_delay=config.new_pod_scale_up_delay,
+        max_node_provision_time=config.max_node_provision_time,
+        max_node_startup_time=config.max_node_startup_time,
+        allowed_schedulers=frozenset(config.allowed_scheduler_names),
+        bypassed_schedulers=frozenset(config.bypassed_scheduler_names),
+        expanders=config.expander,
+        balance_similar=config.balance_similar_node_groups,
+        balancing_ignore_labels=frozenset(config.balancing_ignore_label),
+        balancing_labels=config.balancing_label,
+        startup_taints=frozenset(config.startup_taint),
+        startup_taint_prefixes=config.startup_taint_prefix,
+        status_taints=frozenset(config.status_taint),
+        launch_method=None if config.launch_method == "auto" else LaunchMethod(config.launch_method),
+        capacity_backoff=config.capacity_backoff,
+        initial_group_backoff=config.initial_node_group_backoff_duration,
+        max_group_backoff=config.max_node_group_backoff_duration,
+        group_backoff_reset=config.node_group_backoff_reset_timeout,
+        scale_from_unschedulable=config.scale_from_unschedulable,
+        force_daemonsets=config.force_ds,
+        tiers=tiers,
+    )
