@@ -59,6 +59,7 @@ class Why(StrEnum):
 
     # the cluster
     MAX_NODES_TOTAL = "MaxNodesTotal"
+    MAX_NODES_PER_SCALE_UP = "MaxNodesPerScaleUp"  # the next pass goes on
     CORES_TOTAL = "CoresTotal"
     MEMORY_TOTAL = "MemoryTotal"
 
@@ -69,6 +70,7 @@ class Why(StrEnum):
     OTHER_SCHEDULER = "OtherScheduler"
     TOO_YOUNG = "TooYoung"  # pod-scale-up-delay; of a node: minimum age
     BELOW_CUTOFF = "BelowCutoff"
+    NOT_YET_JUDGED = "NotYetJudged"  # by the scheduler, which may still find it a place
 
 
 @dataclass(frozen=True, slots=True)

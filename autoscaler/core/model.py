@@ -256,6 +256,7 @@ class NodeGroup:
     instances: tuple[Instance, ...] = ()
     suspended: frozenset[str] = frozenset()  # processes
     subnets: Mapping[Zone, str] = field(default_factory=dict)  # only where it is one per zone
+    proven_missing: int = 0  # units of desired that an activity or the deadline proved not to come
     is_being_deleted: bool = False
     is_refreshing: bool = False  # an instance refresh is in progress
     is_explicit: bool = False  # named by --nodes: its bounds come from the flag

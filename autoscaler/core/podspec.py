@@ -155,7 +155,17 @@ class PodSpec:
     def __hash__(self) -> int:
         """Hash once: a spec is a key many times in a pass."""
         if not self._hash:
-            parts = (self.requests, self.priority, self.node_selector, self.node_terms, self.tolerations, self.host_ports,
-                     self.affinity, self.anti_affinity, self.spread, self.claims)
+            parts = (
+                self.requests,
+                self.priority,
+                self.node_selector,
+                self.node_terms,
+                self.tolerations,
+                self.host_ports,
+                self.affinity,
+                self.anti_affinity,
+                self.spread,
+                self.claims,
+            )
             object.__setattr__(self, "_hash", hash(parts) or 1)
         return self._hash

@@ -16,12 +16,15 @@ from datetime import datetime, timedelta
 from autoscaler.core.decision import LaunchResult, Objection, Why
 from autoscaler.core.model import CapacityPool, GroupName, LaunchMethod, NodeGroup, Offering, Zone
 from autoscaler.core.policy import Policy
+from autoscaler.core.scaleup import capacity_state as saved
 from autoscaler.core.scaleup.closures import Closure, Scope, ScopeKind, close, growth_of
 from autoscaler.core.scaleup.lessons import Lesson, read_lesson
 from autoscaler.core.scaleup.pools import (
     ANSWER_DUE,
     PROBE_WINDOW,
+    PROBES_PER_MINUTE,
     YIELD_FOR,
+    Answered,
     PoolRecord,
     PoolRefusal,
     ProbeBudget,
@@ -44,14 +47,6 @@ class Availability:
 
     objections: tuple[Objection, ...] = ()
     limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """How many launches of an offering were answered, and when the last was."""
-
-    count: int
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +207,33 @@ class CapacityMemory:
         if len(answered) > MAX_ENTRIES:
             answered = dict(sorted(answered.items(), key=lambda item: item[1].at)[-MAX_ENTRIES:])
         return replace(self, pools=pools, closures=closures, answered=answered)
+
+    def to_state(self) -> dict[str, object]:
+        """Return all of it as JSON values, to be read by `from_state` of this version."""
+        missing = self.launch_api_missing_until
+        return {
+            "version": saved.VERSION,
+            "pools": [saved.write_pool(pool, record) for pool, record in self.pools.items()],
+            "closures": [saved.write_closure(scope, closure) for scope, closure in self.closures.items()],
+            "answered": [saved.write_answered(offering, kept) for offering, kept in self.answered.items()],
+            "probes": [[saved.write_time(sent)] for sent in self.budget.sent],
+            "launchApiMissingUntil": None if missing is None else saved.write_time(missing),
+        }
+
+    @classmethod
+    def from_state(cls, state: object) -> CapacityMemory:
+        """Read what `to_state` wrote. Raises CapacityStateError for anything else."""
+        if not isinstance(state, dict) or state.get("version") != saved.VERSION:
+            raise saved.CapacityStateError(f"capacity memory: not of version {saved.VERSION}")
+        missing = state.get("launchApiMissingUntil")
+        probes = [saved.read_time(row[0]) for row in saved.read_rows(state, "probes", 1)]
+        return cls(
+            pools=dict(saved.read_pool(row) for row in saved.read_rows(state, "pools", saved.POOL_WIDTH)),
+            closures=dict(saved.read_closure(row) for row in saved.read_rows(state, "closures", saved.CLOSURE_WIDTH)),
+            answered=dict(saved.read_answered(row) for row in saved.read_rows(state, "answered", saved.ANSWERED_WIDTH)),
+            budget=ProbeBudget(tuple(sorted(probes)[-PROBES_PER_MINUTE:])),
+            launch_api_missing_until=None if missing is None else saved.read_time(missing),
+        )
 
     def _closures_after(self, lesson: Lesson, at: datetime, policy: Policy) -> dict[Scope, Closure]:
         """Close what the lesson closes; what it disproves is forgotten once its time is over."""

@@ -50,6 +50,14 @@ def pools_of(group: NodeGroup, zone: Zone | None) -> tuple[CapacityPool, ...]:
     return tuple(CapacityPool(kind, place, group.market) for place in zones for kind in dict.fromkeys(types))
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How many launches of an offering were answered, and when the last was."""
+
+    count: int
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolRecord:
     """What is remembered of a pool that refused; a pool without a record is closed, that is healthy.

@@ -1,0 +1,130 @@
+"""Snapshot to Decision: the only entry to the core.
+
+A pass asks, in this order: which pods need a place, what room is there
+already, what must be bought and where, and what is to be told of the rest.
+Equal snapshots, in any order, give equal decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from autoscaler.core.decision import Decision, Removal, Verdict
+from autoscaler.core.index import Index
+from autoscaler.core.model import GroupName, Offering, Pod, PodKey
+from autoscaler.core.scaleup.buy import Buyer, Purchase
+from autoscaler.core.scaleup.candidates import choose_candidates
+from autoscaler.core.scaleup.judge import Judge
+from autoscaler.core.scaleup.offers import Market, Offer, open_market, tiers_of
+from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
+from autoscaler.core.scaleup.template import Overheads, build_templates
+from autoscaler.core.scaleup.waves import Order, to_launch, widen
+from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order, in_queue_order
+from autoscaler.core.scheduling.place import Place
+from autoscaler.core.snapshot import Snapshot
+
+
+def plan(snapshot: Snapshot) -> Decision:
+    """Decide what one pass, or the next wave of it, wants done."""
+    index = Index(snapshot)
+    candidates = choose_candidates(snapshot)
+    classes, dimensions = classify(candidates.pods)
+    templates = build_templates(index, snapshot.policy)
+    overheads = Overheads(snapshot.daemonsets, snapshot.policy)
+    tiers = tiers_of(snapshot)
+
+    def rank(group: GroupName) -> tuple[int, str]:
+        return -(tiers[group] or 0), group
+
+    stock = take_stock(
+        Shelves(
+            snapshot=snapshot, index=index, templates=templates, overheads=overheads, dimensions=dimensions, rank=rank
+        )
+    )
+    verdicts: dict[PodKey, Verdict] = dict(candidates.verdicts)
+    housed = fill_stock(stock, classes)
+    market = open_market(snapshot, index, templates, stock, dimensions)
+    buyer = Buyer(market, dimensions, snapshot.policy)
+    homeless = [(one, [pod for pod in one.pods if pod.uid not in housed]) for one in _ordered(classes, market)]
+    wanted = [(one, pods) for one, pods in homeless if pods]
+    purchase = buyer.buy([(one, len(pods)) for one, pods in wanted])
+    surplus = widen(buyer, snapshot.wave.width, snapshot.policy.max_launch_surplus)
+    bought, orders = assign(purchase, wanted, surplus)
+    judge = Judge(market, buyer)
+    for one in classes:
+        judge.record(verdicts, one, housed, bought)
+    launches = tuple(to_launch(order, snapshot) for order in orders)
+    removals = list(stock.overdue)
+    if not launches:
+        removals += surplus_of(snapshot, stock)
+    return Decision(
+        at=snapshot.at,
+        launches=launches,
+        verdicts=verdicts,
+        removals=tuple(sorted(removals, key=lambda one: (one.group, one.instance))),
+        undecided=bool(purchase.held),
+    )
+
+
+def fill_stock(stock: Stock, classes: Sequence[PodClass]) -> dict[str, Place]:
+    """Give pods the room that exists, then the upcoming room, in the scheduler's order; by uid."""
+    housed: dict[str, Place] = {}
+    for places in (stock.existing, stock.upcoming):
+        able = [one for one in classes if any(place.room_for(one) for place in places)]
+        starts = {id(one): 0 for one in able}  # room only shrinks: never look at a full place again
+        for one, run in in_queue_order(able):
+            pods = [pod for pod in run if pod.uid not in housed]
+            while pods and starts[id(one)] < len(places):
+                place = places[starts[id(one)]]
+                count = min(place.room_for(one), len(pods))
+                if not count:
+                    starts[id(one)] += 1
+                    continue
+                place.take(one, count)
+                housed.update((pod.uid, place) for pod in pods[:count])
+                pods = pods[count:]
+    return housed
+
+
+def _ordered(classes: Sequence[PodClass], market: Market) -> list[PodClass]:
+    size = len(classes[0].request) if classes else 0
+    largest = tuple(max((offer.free[position] for offer in market.offers), default=0) for position in range(size))
+    return in_buying_order(classes, largest)
+
+
+def assign(purchase: Purchase, wanted: Sequence[tuple[PodClass, list[Pod]]],
+           surplus: Mapping[Offering, int]) -> tuple[dict[str, Offer], list[Order]]:  # fmt: skip
+    """Tell which pod goes to which offering, and sum the orders up by offering."""
+    queues = {id(one): iter(pods) for one, pods in wanted}
+    nodes: dict[Offering, int] = dict.fromkeys(surplus, 0)
+    pods_of: dict[Offering, list[Pod]] = {offering: [] for offering in surplus}
+    bought: dict[str, Offer] = {}
+    for run in purchase.packing.runs:
+        nodes[run.offering] = nodes.get(run.offering, 0) + run.nodes
+        members = pods_of.setdefault(run.offering, [])
+        for one, per_node in run.contents:
+            taken = [next(queues[id(one)]) for _ in range(per_node * run.nodes)]
+            members.extend(taken)
+            bought.update((pod.uid, purchase.offers[run.offering]) for pod in taken)
+    orders = [
+        Order(
+            offer=purchase.offers[offering],
+            nodes=count + surplus.get(offering, 0),
+            surplus=surplus.get(offering, 0),
+            pods=tuple(pods_of[offering]),
+        )
+        for offering, count in nodes.items()
+    ]
+    return bought, sorted(orders, key=lambda o: (-o.offer.tier, o.offer.offering.group, o.offer.offering.zone or ""))
+
+
+def surplus_of(snapshot: Snapshot, stock: Stock) -> list[Removal]:
+    """Instances of this pass that no pending pod needs."""
+    return [
+        Removal(group=place.group, instance=place.instance, decrement=True, reason="Surplus")
+        for place in stock.upcoming
+        if place.group is not None
+        and place.instance is not None
+        and place.instance in snapshot.wave.launched
+        and not place.is_used
+    ]

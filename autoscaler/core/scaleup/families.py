@@ -1,0 +1,162 @@
+"""Families: groups whose nodes are as good as each other's, apart from the zone.
+
+New nodes of a family are spread so that its zones stay even, counting live,
+upcoming and planned ones together; a dozen groups balance as if they were
+one. Source of the labels that do not count: cluster-autoscaler's AWS
+comparator (`lifecycle` does count here, or spot would balance on-demand).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from autoscaler.core.model import GroupName, Labels, Zone
+from autoscaler.core.policy import Policy
+from autoscaler.core.resources import Resources
+from autoscaler.core.scaleup.offers import Caps, Offer
+from autoscaler.core.scaleup.template import OF_ONE_NODE, REGION_LABELS
+
+IGNORED_LABELS = OF_ONE_NODE.union(
+    REGION_LABELS,
+    (
+        "beta.kubernetes.io/fluentd-ds-ready",
+        "kops.k8s.io/instancegroup",
+        "alpha.eksctl.io/nodegroup-name",
+        "eks.amazonaws.com/nodegroup",
+        "k8s.amazonaws.com/eniConfig",
+        "nodegroup-name",  # what the tag eks:nodegroup-name becomes
+        "cluster-autoscaler.kubernetes.io/template-node",
+    ),
+)
+MEMORY_TOLERANCE = 0.015  # cluster-autoscaler's --memory-difference-ratio: hypervisors differ a little
+
+
+@dataclass(slots=True, eq=False)
+class Family:
+    """Offers of one family by name; `nodes` counts the family's nodes by zone."""
+
+    offers: list[Offer]
+    nodes: Counter[Zone] = field(default_factory=Counter)
+
+    @property
+    def name(self) -> str:
+        return self.offers[0].offering.group
+
+    @property
+    def tier(self) -> int:
+        return self.offers[0].tier
+
+    def skew(self) -> int:
+        """Nodes between the fullest and the emptiest zone."""
+        counts = [self.nodes[zone] for zone in {zone for offer in self.offers for zone in offer.zones}]
+        return max(counts, default=0) - min(counts, default=0)
+
+
+def build_families(offers: Sequence[Offer], policy: Policy) -> list[Family]:
+    """Sort offers into families, in name order."""
+    buckets: dict[object, list[Family]] = {}
+    of_group: dict[GroupName, Family] = {}
+    for offer in offers:
+        family = of_group.get(offer.group.name)
+        if family is None:
+            siblings = buckets.setdefault(_kind(offer, policy), [])
+            family = next((one for one in siblings if _alike(one.offers[0].empty, offer.empty)), None)
+            if family is None or not policy.balance_similar:
+                family = Family([])
+                siblings.append(family)
+            of_group[offer.group.name] = family
+            for instance in offer.group.live:
+                family.nodes[instance.zone] += 1
+        family.offers.append(offer)
+    return list(dict.fromkeys(of_group.values()))
+
+
+def _kind(offer: Offer, policy: Policy) -> object:
+    """What must be equal within a family."""
+    labels: Labels = offer.template.labels
+    if policy.balancing_labels:
+        compared = [(key, labels.get(key)) for key in policy.balancing_labels]
+        return offer.tier, offer.group.market, tuple(compared)
+    ignored = policy.balancing_ignore_labels
+    kept = sorted((key, value) for key, value in labels.items() if key not in IGNORED_LABELS and key not in ignored)
+    taints = tuple(sorted(offer.template.taints))
+    return (
+        offer.tier,
+        offer.group.market,
+        taints,
+        tuple(kept),
+        tuple(name for name, _ in offer.template.allocatable.items()),
+    )
+
+
+def _alike(left: Resources, right: Resources) -> bool:
+    for name, amount in left.items():
+        other = right[name]
+        tolerance = MEMORY_TOLERANCE if name in ("memory", "ephemeral-storage") else 0.0
+        if abs(amount - other) > tolerance * max(amount, other):
+            return False
+    return True
+
+
+def spread_over_zones(
+    offers: Iterable[Offer], nodes: int, counts: Counter[Zone], caps: Caps
+) -> list[tuple[Offer, int]]:
+    """Divide new nodes over offers so that the zones end as even as the caps allow.
+
+    Uses the caps up and raises the counts. Fewer nodes come back when the caps
+    are reached. An offer without a zone (AWS picks) counts as one more zone.
+    """
+    by_zone: dict[Zone | None, list[Offer]] = {}
+    for offer in offers:
+        by_zone.setdefault(offer.offering.zone, []).append(offer)
+    zones = sorted(by_zone, key=lambda zone: zone or "")
+    found: dict[int, int] = {}
+    known = {id(offer): offer for members in by_zone.values() for offer in members}
+    while nodes > 0:
+        room = {zone: sum(caps.room(offer) for offer in by_zone[zone]) for zone in zones}
+        shares = water_fill([counts[zone] if zone else 0 for zone in zones], [room[zone] for zone in zones], nodes)
+        if not any(shares):
+            break
+        for zone, share in zip(zones, shares, strict=True):
+            nodes -= _draw(by_zone[zone], share, zone, (counts, caps, found))
+    return [(known[key], count) for key, count in found.items()]
+
+
+def _draw(offers: list[Offer], share: int, zone: Zone | None, books: tuple[Counter[Zone], Caps, dict[int, int]]) -> int:
+    """Take a zone's share from its offers in name order; several zones may share one group's cap."""
+    counts, caps, found = books
+    drawn = 0
+    for offer in offers:
+        take = min(share - drawn, caps.room(offer))
+        if take > 0:
+            caps.use(offer, take)
+            found[id(offer)] = found.get(id(offer), 0) + take
+            drawn += take
+            if zone is not None:
+                counts[zone] += take
+    return drawn
+
+
+def water_fill(levels: Sequence[int], caps: Sequence[int], amount: int) -> list[int]:
+    """Pour `amount` into vessels so that the lowest rise first; ties go to the first.
+
+    Returns what each vessel got, never more than its cap.
+    """
+    if sum(caps) <= amount:
+        return list(caps)
+    low, high = min(levels, default=0), max(levels, default=0) + amount
+    while low < high:  # the highest level that the amount reaches everywhere
+        middle = (low + high + 1) // 2
+        if sum(min(cap, max(0, middle - level)) for level, cap in zip(levels, caps, strict=True)) <= amount:
+            low = middle
+        else:
+            high = middle - 1
+    shares = [min(cap, max(0, low - level)) for level, cap in zip(levels, caps, strict=True)]
+    rest = amount - sum(shares)
+    for position, (level, cap) in enumerate(zip(levels, caps, strict=True)):
+        if rest and level <= low and shares[position] < cap:
+            shares[position] += 1
+            rest -= 1
+    return shares

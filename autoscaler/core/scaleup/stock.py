@@ -1,0 +1,144 @@
+"""The room there is before anything is bought: existing nodes, then upcoming ones.
+
+Existing are all nodes that the scheduler may use, in a group of ours or not.
+Upcoming is what was launched and is not ready yet (DESIGN 5.1); what takes
+too long is no longer counted on, and an instance that never became a Node is
+named for removal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from autoscaler.core.decision import Removal
+from autoscaler.core.index import Index
+from autoscaler.core.model import GroupName, Instance, InstanceType, Node, NodeGroup
+from autoscaler.core.podspec import HostPort
+from autoscaler.core.resources import NO_RESOURCES, Resources
+from autoscaler.core.scaleup.template import Overheads, Template, is_startup_taint, lasting_taints
+from autoscaler.core.scheduling.classes import Dimensions
+from autoscaler.core.scheduling.fit import NodeView
+from autoscaler.core.scheduling.place import Place
+from autoscaler.core.snapshot import Snapshot
+
+BEING_DELETED_TAINT = "ToBeDeletedByClusterAutoscaler"
+TRANSIENT = ("node.kubernetes.io/not-ready", "node.cloudprovider.kubernetes.io/uninitialized",
+             "node.kubernetes.io/network-unavailable")  # fmt: skip
+
+
+@dataclass(slots=True)
+class Stock:
+    """Places in the order in which they are filled, and what the cluster counts to by now.
+
+    `nodes`, `cores` (thousandths) and `memory` include what is upcoming: they
+    are what `--max-nodes-total` and its kin compare with.
+    """
+
+    existing: list[Place] = field(default_factory=list)
+    upcoming: list[Place] = field(default_factory=list)
+    overdue: list[Removal] = field(default_factory=list)
+    nodes: int = 0
+    cores: int = 0
+    memory: int = 0
+
+    def count(self, capacity: Resources) -> None:
+        self.nodes += 1
+        self.cores += capacity["cpu"]
+        self.memory += capacity["memory"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelves:
+    """All that is needed to put a node into the stock."""
+
+    snapshot: Snapshot
+    index: Index
+    templates: dict[GroupName, Template]
+    overheads: Overheads
+    dimensions: Dimensions
+    rank: Callable[[GroupName], tuple[int, str]]  # the highest tier first
+
+
+def take_stock(shelves: Shelves) -> Stock:
+    """Look at every node and every instance once."""
+    stock = Stock()
+    for node in shelves.index.nodes.values():
+        stock.count(node.capacity)
+        _shelve_node(stock, shelves, node)
+    for group in sorted(shelves.index.groups.values(), key=lambda one: shelves.rank(one.name)):
+        for instance in sorted(group.live, key=lambda one: (one.zone, one.id)):
+            if instance.id not in shelves.index.node_of_instance:
+                _shelve_instance(stock, shelves, group, instance)
+        _shelve_missing(stock, shelves, group)
+    return stock
+
+
+def _shelve_node(stock: Stock, shelves: Shelves, node: Node) -> None:
+    if node.is_cordoned or node.deleted_at is not None or any(t.key == BEING_DELETED_TAINT for t in node.taints):
+        return
+    instance = shelves.index.instance_of(node)
+    if instance is not None and not instance.is_live:
+        return
+    policy, at = shelves.snapshot.policy, shelves.snapshot.at
+    starting = any(taint.key in TRANSIENT or is_startup_taint(taint, policy) for taint in node.taints)
+    young = at - node.created < policy.max_node_startup_time
+    if node.ready and not (starting and young):
+        stock.existing.append(_place_of(shelves, node, NodeView(node.labels, node.taints, node.name)))
+    elif (node.ready or not node.was_ready) and young and instance is not None:
+        view = NodeView(node.labels, lasting_taints(node.taints, policy), node.name)
+        place = _place_of(shelves, node, view)
+        place.is_upcoming = True
+        stock.upcoming.append(place)
+
+
+def _place_of(shelves: Shelves, node: Node, view: NodeView) -> Place:
+    """A node with its pods taken off; a node that reports nothing yet is what its template says."""
+    vector = shelves.dimensions.vector
+    allocatable = node.allocatable
+    group = shelves.index.group_of_node.get(node.name)
+    if not allocatable["cpu"] and group is not None and group in shelves.templates:
+        allocatable = _allocatable(shelves.templates[group], node.instance_type)
+    free = list(vector(allocatable))
+    ports: set[HostPort] = set()
+    for spec, count in shelves.index.pods_of_node.get(node.name, ()):
+        for position, amount in enumerate(vector(spec.requests)):
+            free[position] -= amount * count
+        ports.update(spec.host_ports)
+    return Place(view, tuple(free), frozenset(ports), node.name, group, node.instance_id)
+
+
+def _shelve_instance(stock: Stock, shelves: Shelves, group: NodeGroup, instance: Instance) -> None:
+    at, policy = shelves.snapshot.at, shelves.snapshot.policy
+    template = shelves.templates.get(group.name)
+    stock.count(template.capacity if template is not None else NO_RESOURCES)
+    if instance.since is not None and at - instance.since >= policy.max_node_provision_time:
+        decrement = group.desired - instance.weight >= group.min_size
+        stock.overdue.append(Removal(group=group.name, instance=instance.id, decrement=decrement, reason="NoNode"))
+    elif template is not None:
+        place = _new_place(shelves, template, template.view(instance.zone), instance.instance_type)
+        place.instance = instance.id
+        stock.upcoming.append(place)
+
+
+def _shelve_missing(stock: Stock, shelves: Shelves, group: NodeGroup) -> None:
+    """Desired above the instances is upcoming, until it is proven not to come."""
+    missing = (group.desired - group.live_units - group.proven_missing) // group.weight
+    template = shelves.templates.get(group.name)
+    if missing <= 0 or template is None:
+        return
+    comes = "Launch" not in group.suspended and not group.is_being_deleted
+    zone = group.zones[0] if len(group.zones) == 1 else None
+    for _ in range(missing):
+        stock.count(template.capacity)
+        if comes:
+            stock.upcoming.append(_new_place(shelves, template, template.view(zone), None))
+
+
+def _new_place(shelves: Shelves, template: Template, view: NodeView, kind: InstanceType | None) -> Place:
+    free = shelves.overheads.free_on(view, _allocatable(template, kind))
+    return Place(view, shelves.dimensions.vector(free), group=template.group, is_upcoming=True)
+
+
+def _allocatable(template: Template, kind: InstanceType | None) -> Resources:
+    return template.allocatable if kind is None else template.by_type.get(kind, template.allocatable)

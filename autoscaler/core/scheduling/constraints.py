@@ -1,0 +1,28 @@
+"""Constraints that no packing here honours: a pod that has one is refused by name.
+
+A promise that ignores a constraint is a guess, and a guess buys a node on
+which the pod never lands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autoscaler.core.decision import Objection, Why
+from autoscaler.core.podspec import PodSpec
+
+
+def refused_constraints(spec: PodSpec) -> Iterator[Objection]:
+    """Yield an objection for each constraint of the pod that cannot be promised."""
+    for unknown in spec.unknowns:
+        yield Objection(Why.UNKNOWN_CONSTRAINT, unknown)
+    if spec.affinity:
+        yield Objection(Why.POD_AFFINITY, "required pod affinity is not simulated")
+    if spec.anti_affinity:
+        yield Objection(Why.POD_ANTI_AFFINITY, "required pod anti-affinity is not simulated")
+    if any(constraint.hard for constraint in spec.spread):
+        yield Objection(Why.TOPOLOGY_SPREAD, "DoNotSchedule spread constraints are not simulated")
+    if spec.claims or spec.inline_disks:
+        yield Objection(Why.VOLUME, "persistent volumes are not simulated")
+    if spec.resource_claims:
+        yield Objection(Why.RESOURCE_CLAIM, "dynamic resource claims are not simulated")

@@ -1,0 +1,129 @@
+"""May this pod run on that node, looking at the two alone?
+
+The static half of kube-scheduler's filters: node name, cordon, node selector
+and affinity, taints. Resources and ports change while a pass packs, so they
+are `place`'s; other pods and volumes have modules of their own. Every
+objection is named, never only the first.
+Source: kubernetes/pkg/scheduler/framework/plugins/{nodeaffinity,tainttoleration,nodeunschedulable}
+and k8s.io/component-helpers/scheduling/corev1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from autoscaler.core.decision import Objection, Why
+from autoscaler.core.model import Labels
+from autoscaler.core.podspec import Effect, NodeTerm, PodSpec, Requirement, Taint, Toleration
+
+UNSCHEDULABLE_TAINT = Taint("node.kubernetes.io/unschedulable", "", Effect.NO_SCHEDULE)
+
+
+class NodeView(NamedTuple):
+    """What the static filters see of a node; `name` is None for one that is yet to come."""
+
+    labels: Labels
+    taints: tuple[Taint, ...]
+    name: str | None = None
+
+
+def matches(requirement: Requirement, labels: Labels) -> bool:
+    """Tell whether labels satisfy one requirement of a node selector term.
+
+    Gt and Lt compare integers; a label or value that is none does not match.
+    """
+    value = labels.get(requirement.key)
+    operator = requirement.operator
+    if operator == "In":
+        return value is not None and value in requirement.values
+    if operator == "NotIn":
+        return value is None or value not in requirement.values
+    if operator == "Exists":
+        return value is not None
+    if operator == "DoesNotExist":
+        return value is None
+    if operator in ("Gt", "Lt") and value is not None and len(requirement.values) == 1:
+        return _compares(operator, value, requirement.values[0])
+    return False
+
+
+def _compares(operator: str, left: str, right: str) -> bool:
+    try:
+        return int(left) > int(right) if operator == "Gt" else int(left) < int(right)
+    except ValueError:
+        return False
+
+
+def matches_term(term: NodeTerm, labels: Labels, name: str | None) -> bool:
+    """Tell whether a node satisfies all of a term; an empty term matches nothing."""
+    if not term.expressions and not term.fields:
+        return False
+    if not all(matches(expression, labels) for expression in term.expressions):
+        return False
+    fields = {} if name is None else {"metadata.name": name}
+    return all(matches(requirement, fields) for requirement in term.fields)
+
+
+def tolerates(toleration: Toleration, taint: Taint) -> bool:
+    """Tell whether a toleration covers a taint, by ToleratesTaint's rules."""
+    if toleration.effect and toleration.effect != taint.effect:
+        return False
+    if toleration.key and toleration.key != taint.key:
+        return False
+    if toleration.operator == "Exists":
+        return True
+    if toleration.operator in ("Gt", "Lt"):  # numeric tolerations: the taint's value against the toleration's
+        return _compares(toleration.operator, taint.value, toleration.value)
+    return bool(toleration.key) and toleration.value == taint.value
+
+
+def untolerated(tolerations: Iterable[Toleration], taints: Iterable[Taint]) -> Iterator[Taint]:
+    """Yield the taints that keep a pod off; PreferNoSchedule never does."""
+    known = tuple(tolerations)
+    for taint in taints:
+        if taint.effect is not Effect.PREFER_NO_SCHEDULE and not any(tolerates(one, taint) for one in known):
+            yield taint
+
+
+def static_objections(spec: PodSpec, node: NodeView) -> Iterator[Objection]:
+    """Yield every reason why the node's own properties keep the pod off."""
+    for taint in untolerated(spec.tolerations, node.taints):
+        yield Objection(Why.TAINT_NOT_TOLERATED, str(taint))
+    wrong = [f"{key}={value}" for key, value in spec.node_selector if node.labels.get(key) != value]
+    if wrong:
+        yield Objection(Why.NODE_SELECTOR_MISMATCH, "wants " + ", ".join(wrong))
+    if spec.node_terms is not None and not any(matches_term(term, node.labels, node.name) for term in spec.node_terms):
+        yield Objection(Why.NODE_AFFINITY_MISMATCH, "no required node affinity term matches")
+
+
+class Fitting:
+    """The static verdicts of one spec, each computed once per kind of node.
+
+    Two nodes are of one kind when they agree in the taints and in the labels
+    that the spec asks about; so a thousand nodes cost a thousand look-ups.
+    """
+
+    __slots__ = ("_by_name", "_keys", "_known", "spec")
+
+    def __init__(self, spec: PodSpec) -> None:
+        self.spec = spec
+        terms = spec.node_terms or ()
+        keys = {key for key, _ in spec.node_selector}
+        keys.update(expression.key for term in terms for expression in term.expressions)
+        self._keys = tuple(sorted(keys))
+        self._by_name = any(term.fields for term in terms)
+        self._known: dict[tuple[object, ...], tuple[Objection, ...]] = {}
+
+    @property
+    def asks_about(self) -> tuple[str, ...]:
+        """Label keys on which the static verdict depends."""
+        return self._keys
+
+    def objections(self, node: NodeView) -> tuple[Objection, ...]:
+        labels = node.labels
+        kind = (node.taints, node.name if self._by_name else None, *[labels.get(key) for key in self._keys])
+        found = self._known.get(kind)
+        if found is None:
+            found = self._known[kind] = tuple(static_objections(self.spec, node))
+        return found
