@@ -33,6 +33,6 @@ format: venv ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: venv ## resolve all dependencies anew, in one resolution
+lock: venv ## resolve all dependencies in one go, keeping what still fits (ARGS=--upgrade: the newest)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes \
-		--no-header --upgrade -o requirements.lock pyproject.toml
+		--no-header $(ARGS) -o requirements.lock pyproject.toml

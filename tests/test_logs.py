@@ -14,7 +14,8 @@ log = structlog.get_logger()
 log.debug("pass.looked")
 log.info("scale_up.launched", node_group="spot a", count=3, zones=("a", "b"))
 log.info("aws.answered", url="https://me:word@host/x?X-Amz-Signature=abc&Action=Y",
-         headers={"Authorization": "Basic x"}, session_token="t", detail="sent Bearer abc.def, refused", continue_token="kept")
+         headers={"Authorization": "Basic x"}, session_token="t",
+         detail="sent Bearer abc.def, refused", continue_token="kept")
 logging.getLogger("botocore").warning("slow %s", "reply")
 logging.getLogger("botocore").info("unheard")
 try:
