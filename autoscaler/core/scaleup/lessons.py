@@ -14,7 +14,6 @@ from autoscaler.core.model import CapacityPool, LaunchMethod, NodeGroup, Zone
 from autoscaler.core.scaleup.closures import Scope, ScopeKind
 from autoscaler.core.scaleup.pools import pools_of, quota_class
 
-_UNDECIDED = frozenset({RefusalKind.CONTENTION, RefusalKind.THROTTLED, RefusalKind.NO_ANSWER})
 _NAMES_A_WHOLE_GROUP = {
     RefusalKind.CONTENTION: (ScopeKind.PAUSE, Why.IN_BACKOFF),
     RefusalKind.THROTTLED: (ScopeKind.PAUSE, Why.IN_BACKOFF),
@@ -59,10 +58,15 @@ def read_lesson(result: LaunchResult, group: NodeGroup) -> Lesson:
         dry=dry,
         closes=closes,
         disproved=frozenset(_scopes_disproved(given, group)) if is_full else frozenset(),
-        is_answer=not kinds & _UNDECIDED and not (is_silent and by_desired),
+        is_answer=not (is_silent and by_desired) and not any(_is_open(refusal) for refusal in result.refusals),
         is_silent=is_silent,
         no_launch_api=RefusalKind.NO_LAUNCH_API in kinds,
     )
+
+
+def _is_open(refusal: Refusal) -> bool:
+    """The call may have launched, or is about to: the same token finds out."""
+    return refusal.kind is RefusalKind.NO_ANSWER or refusal.code.startswith("IdempotentCallInProgress")
 
 
 def _pools_meant(refusal: Refusal, result: LaunchResult, group: NodeGroup) -> tuple[CapacityPool, ...]:
