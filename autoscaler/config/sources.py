@@ -139,7 +139,7 @@ def read_file(path: Path, flags: Mapping[str, Flag]) -> Source:
     source = Source()
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         source.faults.append(f"file {path}: cannot be read: {getattr(error, 'strerror', None) or error}")
     except yaml.YAMLError as error:
         source.faults.append(f"file {path}: is not YAML: {' '.join(str(error).split())}")

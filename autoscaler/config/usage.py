@@ -44,7 +44,7 @@ def usage(command: str, summary: str, flags: Mapping[str, Flag]) -> str:
 
 def _meaning(row: Flag) -> str:
     repeat = "; repeatable" if row.is_repeatable else ""
-    default = render(row.default)
+    default = "" if row.default is None else render(row.default)
     shown = f" [{default}]" if default else ""
     return f"{row.help}{repeat}{shown}".replace("%", "%%")
 

@@ -115,7 +115,7 @@ def render(value: object) -> str:
         case float():
             return f"{value:g}"
         case None:
-            return ""
+            return "never"
         case _:
             return str(value)
 

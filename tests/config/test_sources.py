@@ -5,9 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from autoscaler.config import Config, ConfigError, parse_run, parse_simulate, parse_snapshot
 from autoscaler.config.config import FLAGS
+from autoscaler.config.declare import environment_name
 from autoscaler.config.ignored_flags import IGNORED, RENAMED
 
 GROUP = "--nodes=0:5:web"
@@ -17,6 +20,14 @@ def faults(*arguments: str, **environment: str) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as refused:
         parse_run([GROUP, *arguments], environment)
     return refused.value.faults
+
+
+def outcome(arguments: list[str], environment: dict[str, str]) -> tuple[str, ...]:
+    try:
+        parse_run(arguments, environment)
+    except ConfigError as error:
+        return error.faults
+    return ()
 
 
 def write(folder: Path, text: str) -> str:
@@ -180,6 +191,24 @@ def test_every_flag_of_old_manifests_is_accepted(name: str) -> None:
     assert parse_run([GROUP, f"--{name}=1"], {}).warnings
     if IGNORED.get(name):
         assert parse_run([GROUP, f"--{name}"], {}).warnings
+
+
+WORDS = st.one_of(
+    st.sampled_from([f"--{name}" for name in (*FLAGS, *RENAMED, *IGNORED)]),
+    st.builds("--{}={}".format, st.sampled_from([name for name in FLAGS if name != "config"]), st.text(max_size=8)),
+    st.text(max_size=8),
+)
+
+
+@given(
+    arguments=st.lists(WORDS, max_size=6),
+    variables=st.dictionaries(st.sampled_from(sorted(FLAGS)), st.text(max_size=8)),
+)
+def test_any_input_is_a_config_or_named_faults(arguments: list[str], variables: dict[str, str]) -> None:
+    variables.pop("config", None)
+    environment = {environment_name(name): text for name, text in variables.items()}
+    assume(not {"-h", "--h", "--help", "-help"} & set(arguments))
+    assert all(len(fault.splitlines()) == 1 for fault in outcome(arguments, environment))
 
 
 def test_every_flag_has_one_attribute_and_help() -> None:

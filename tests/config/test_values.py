@@ -135,6 +135,7 @@ def test_settings_tell_what_differs_from_the_defaults_without_credentials() -> N
     config = parse_run([GROUP, "--kubernetes=https://me:secret@host:6443/x", "--max-nodes-total=0", "--v=4"], {})
     assert config.settings() == {"nodes": "0:5:web", "kubernetes": "https://host:6443/x", "v": "4"}
     assert Config().settings() == {}
+    assert parse_run([GROUP, "--on-demand-min-age=never"], {}).settings()["on-demand-min-age"] == "never"
 
 
 def test_settings_read_back_to_the_same_config() -> None:
