@@ -1,0 +1,210 @@
+"""ClusterCache: everything that a pass reads from Kubernetes, kept by watches.
+
+`view` is cheap and frozen: tuples of shared values, as they are at this
+moment. `generation` changes with what a pass could decide differently on; a
+heartbeat does not count. A pass must first ask `stale`: what is not synced,
+or silent for too long, must not be acted upon.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import anyio
+import anyio.abc
+import structlog
+
+from autoscaler.core.model import Labels, Node, Pod, Uid
+from autoscaler.core.policy import PolicyError, Tiers
+from autoscaler.core.snapshot import DaemonSet
+from autoscaler.kubernetes import kinds
+from autoscaler.kubernetes.cache import Pace, Reflector
+from autoscaler.kubernetes.convert import Interner, MalformedObjectError, PriorityClass, parse_priorities
+from autoscaler.kubernetes.kinds import ConfigMap, Workload
+from autoscaler.kubernetes.transport import Api
+
+log = structlog.get_logger()
+
+PRIORITY_CONFIG_MAP = "cluster-autoscaler-priority-expander"
+CONFIG_INVALID = "PriorityConfigMapInvalid"  # the event reason of cluster-autoscaler
+_SWEEP_SECONDS = 60.0
+
+
+class ConfigFault(NamedTuple):
+    """A ConfigMap that cannot be used; the last good one stays."""
+
+    namespace: str
+    name: str
+    uid: Uid
+    reason: str  # of the event to be written on it
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSettings:
+    """What is watched. Seconds: `max_staleness` is how long a cache may be silent."""
+
+    pace: Pace
+    namespace: str = "kube-system"
+    priority_config_map: str = PRIORITY_CONFIG_MAP
+    max_staleness: float = 180.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterView:
+    """The cluster at one moment; `unreadable` tells the objects that are missing here."""
+
+    generation: int
+    pods: tuple[Pod, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    daemonsets: tuple[DaemonSet, ...] = ()
+    namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    priority_classes: tuple[PriorityClass, ...] = ()
+    workloads: Mapping[Uid, Workload] = field(default_factory=dict)
+    tiers: Tiers = field(default_factory=Tiers)
+    faults: tuple[ConfigFault, ...] = ()
+    unreadable: tuple[MalformedObjectError, ...] = ()
+
+
+class ClusterCache:
+    """All reflectors of the product."""
+
+    def __init__(self, api: Api, settings: ClusterSettings) -> None:
+        self.generation = 0
+        self.tiers = Tiers()
+        self.config_fault: ConfigFault | None = None
+        self._settings = settings
+        self._interner = interner = Interner()
+        self._changed = anyio.Event()
+        pace = settings.pace
+        self.pods = Reflector(api, kinds.pods(interner), pace, self._pod_changed)
+        self.nodes = Reflector(api, kinds.NODES, pace, self._node_changed)
+        self.daemonsets = Reflector(api, kinds.daemonsets(interner), pace, self._daemonset_changed)
+        self.namespaces = Reflector(api, kinds.namespaces(interner), pace, self._value_changed)
+        self.priority_classes = Reflector(api, kinds.PRIORITY_CLASSES, pace, self._value_changed)
+        config = kinds.config_map(settings.namespace, settings.priority_config_map)
+        self.config_maps = Reflector(api, config, pace, self._config_changed)
+        self.workloads = tuple(
+            Reflector(api, kinds.workloads(kind, interner), pace, self._value_changed) for kind in kinds.WORKLOADS
+        )
+
+    def reflectors(self) -> Iterator[Reflector[Any, Any]]:
+        """Yield every reflector, for status and metrics."""
+        yield from (self.pods, self.nodes, self.daemonsets)
+        yield from (self.namespaces, self.priority_classes, self.config_maps)
+        yield from self.workloads
+
+    async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Watch for ever; `tasks.start` returns once every kind has synced."""
+        async with anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as starting:
+                for reflector in self.reflectors():
+                    starting.start_soon(tasks.start, reflector.watch)
+            gc.collect()
+            gc.freeze()  # the caches are no garbage: a full collection need not walk them
+            log.info("cache.synced", pods=len(self.pods.objects), nodes=len(self.nodes.objects))
+            task_status.started()
+            while True:
+                await anyio.sleep(_SWEEP_SECONDS)
+                self._interner.sweep_if_grown(self.pods.objects.values())
+
+    def view(self) -> ClusterView:
+        """Return the cluster as it is now."""
+        return ClusterView(
+            generation=self.generation,
+            pods=tuple(self.pods.objects.values()),
+            nodes=tuple(self.nodes.objects.values()),
+            daemonsets=tuple(self.daemonsets.objects.values()),
+            namespaces={each.name: each.labels for each in self.namespaces.objects.values()},
+            priority_classes=tuple(self.priority_classes.objects.values()),
+            workloads={uid: each for one in self.workloads for uid, each in one.objects.items()},
+            tiers=self.tiers,
+            faults=(self.config_fault,) if self.config_fault else (),
+            unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),
+        )
+
+    @property
+    def malformed(self) -> int:
+        """How often an object could not be read, in all."""
+        return sum(reflector.malformed for reflector in self.reflectors())
+
+    def stale(self, now: float) -> list[str]:
+        """Return the kinds that must not be acted upon: not synced, or silent too long; `now` is anyio's clock."""
+        bound = self._settings.max_staleness
+        return [each.kind.name for each in self.reflectors() if not each.synced or each.staleness(now) > bound]
+
+    async def wait_change(self, since: int | None = None) -> int:
+        """Return the generation once it differs from `since`, by default from the present one."""
+        since = self.generation if since is None else since
+        while self.generation == since:
+            await self._changed.wait()
+        return self.generation
+
+    def _wake(self) -> None:
+        self.generation += 1
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _pod_changed(self, before: Pod | None, after: Pod | None) -> None:
+        if after is None:
+            relevant = before is not None
+        elif before is None:
+            relevant = after.node is not None or after.unschedulable_since is not None
+        else:
+            relevant = _pod_facts(before) != _pod_facts(after)
+        if relevant:
+            self._wake()
+
+    def _node_changed(self, before: Node | None, after: Node | None) -> None:
+        if before is None or after is None or _node_facts(before) != _node_facts(after):
+            self._wake()
+
+    def _daemonset_changed(self, before: DaemonSet | None, after: DaemonSet | None) -> None:
+        same = before is not None and after is not None and before.spec is after.spec and before.labels is after.labels
+        if not same:
+            self._wake()
+
+    def _value_changed(self, before: object, after: object) -> None:
+        if before != after:
+            self._wake()
+
+    def _config_changed(self, before: ConfigMap | None, after: ConfigMap | None) -> None:
+        """Take over new tiers; what cannot be read leaves the last good ones and becomes a fault."""
+        if before == after:
+            return
+        last, known = self.config_fault, after or before
+        self.config_fault = None
+        try:
+            self.tiers = _read_tiers(after)
+        except PolicyError as error:
+            kept = "the last good one stays" if self.tiers.entries else "all groups are one tier"
+            assert known is not None
+            self.config_fault = ConfigFault(known.namespace, known.name, known.uid, CONFIG_INVALID, f"{error}; {kept}")
+        if self.config_fault != last and self.config_fault is not None:
+            log.warning("priorities.invalid", config_map=self.config_fault.name, fault=self.config_fault.detail)
+        self._wake()
+
+
+def _read_tiers(config: ConfigMap | None) -> Tiers:
+    """Read the priority ConfigMap. Raises PolicyError."""
+    if config is None:
+        raise PolicyError("it was deleted")
+    if "priorities" not in config.data:
+        raise PolicyError("the key priorities is missing")
+    return parse_priorities(config.data["priorities"])
+
+
+def _pod_facts(pod: Pod) -> tuple[object, ...]:
+    """What a decision can hang on. Shared parts are compared by identity."""
+    shared = (id(pod.spec), id(pod.labels), id(pod.annotations))
+    return (*shared, pod.node, pod.nominated_node, pod.unschedulable_since, pod.deleted_at, pod.is_finished)
+
+
+def _node_facts(node: Node) -> tuple[object, ...]:
+    """What a decision can hang on: all but the times of heartbeats."""
+    conditions = {name: status for name, (status, _) in node.conditions.items()}
+    meta = (node.uid, dict(node.labels), dict(node.annotations), node.provider_id, node.deleted_at)
+    return (*meta, node.taints, node.allocatable, node.is_cordoned, node.ready, node.was_ready, conditions)

@@ -1,0 +1,139 @@
+"""Kinds: which objects the product watches, and what it keeps of each.
+
+Paths, selectors and conversions; how they are followed is `cache`'s business,
+what is done with them `cluster`'s. Kinds that a role may lack are optional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from autoscaler.core.model import Labels, Node, OwnerRef, Pod, Uid
+from autoscaler.core.snapshot import DaemonSet
+from autoscaler.kubernetes.cache import Kind
+from autoscaler.kubernetes.convert import (
+    Interner,
+    PriorityClass,
+    to_daemonset,
+    to_node,
+    to_pod,
+    to_priority_class,
+)
+from autoscaler.kubernetes.wire import (
+    WireConfigMap,
+    WireDaemonSet,
+    WireNode,
+    WireObject,
+    WirePod,
+    WirePriorityClass,
+)
+
+WORKLOADS = {
+    "ReplicaSet": "/apis/apps/v1/replicasets",
+    "Deployment": "/apis/apps/v1/deployments",
+    "StatefulSet": "/apis/apps/v1/statefulsets",
+    "Job": "/apis/batch/v1/jobs",
+    "CronJob": "/apis/batch/v1/cronjobs",
+    "ReplicationController": "/api/v1/replicationcontrollers",
+}
+
+
+class Workload(NamedTuple):
+    """What owns pods, by its metadata alone."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: Uid
+    annotations: Labels
+    owner: OwnerRef | None
+
+
+class Namespace(NamedTuple):
+    """A namespace and its labels."""
+
+    name: str
+    labels: Labels
+
+
+class ConfigMap(NamedTuple):
+    """A ConfigMap as it stands."""
+
+    namespace: str
+    name: str
+    uid: Uid
+    data: Mapping[str, str]
+
+
+NODES: Kind[WireNode, Node] = Kind(name="Node", path="/api/v1/nodes", wire=WireNode, convert=to_node)
+
+PRIORITY_CLASSES: Kind[WirePriorityClass, PriorityClass] = Kind(
+    name="PriorityClass",
+    path="/apis/scheduling.k8s.io/v1/priorityclasses",
+    wire=WirePriorityClass,
+    convert=to_priority_class,
+    optional=True,
+)
+
+
+def pods(interner: Interner) -> Kind[WirePod, Pod]:
+    """Pods that are not finished: the others take no room and never move."""
+    return Kind(
+        name="Pod",
+        path="/api/v1/pods",
+        wire=WirePod,
+        convert=lambda wire: to_pod(wire, interner),
+        selector={"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"},
+    )
+
+
+def daemonsets(interner: Interner) -> Kind[WireDaemonSet, DaemonSet]:
+    """DaemonSets, of which the pod template matters."""
+    return Kind(
+        name="DaemonSet",
+        path="/apis/apps/v1/daemonsets",
+        wire=WireDaemonSet,
+        convert=lambda wire: to_daemonset(wire, interner),
+    )
+
+
+def namespaces(interner: Interner) -> Kind[WireObject, Namespace]:
+    """Namespaces, of which the labels matter."""
+    return Kind(
+        name="Namespace",
+        path="/api/v1/namespaces",
+        wire=WireObject,
+        convert=lambda wire: Namespace(wire.metadata.name, interner.labels(wire.metadata.labels)),
+        metadata_only=True,
+        optional=True,
+    )
+
+
+def config_map(namespace: str, name: str) -> Kind[WireConfigMap, ConfigMap]:
+    """One ConfigMap, by name."""
+
+    def convert(wire: WireConfigMap) -> ConfigMap:
+        meta = wire.metadata
+        return ConfigMap(meta.namespace, meta.name, Uid(meta.uid), wire.data or {})
+
+    return Kind(
+        name="ConfigMap",
+        path=f"/api/v1/namespaces/{namespace}/configmaps",
+        wire=WireConfigMap,
+        convert=convert,
+        selector={"fieldSelector": f"metadata.name={name}"},
+        optional=True,
+    )
+
+
+def workloads(kind: str, interner: Interner) -> Kind[WireObject, Workload]:
+    """Owners of pods of one kind of `WORKLOADS`."""
+
+    def convert(wire: WireObject) -> Workload:
+        meta = wire.metadata
+        annotations = interner.annotations(meta.annotations)
+        owner = interner.owner(meta.owner_references)
+        return Workload(kind, meta.namespace, meta.name, Uid(meta.uid), annotations, owner)
+
+    return Kind(name=kind, path=WORKLOADS[kind], wire=WireObject, convert=convert, metadata_only=True, optional=True)
