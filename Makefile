@@ -21,10 +21,8 @@ test: venv ## all tests (ARGS go to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: venv ## style, formatting, types, import rules
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy --strict autoscaler bench
-	$(BIN)/lint-imports --no-logo
+	@failed=0; for check in "ruff check" "ruff format --check" "mypy --strict autoscaler bench" "lint-imports --no-logo"; do \
+		echo "-- $$check"; $(BIN)/$$check || failed=1; done; exit $$failed
 
 bench: venv ## the quick benches, each against its floor
 	@$(BIN)/python -m bench quick
