@@ -1,0 +1,204 @@
+"""One decision, offline, from what kubectl and aws printed.
+
+Reads the files, builds the Snapshot that the loop would have built from its
+caches, and plans. Keeps nothing between calls and never looks at the clock:
+without `--at`, the newest timestamp in the input is now. Whatever cannot be
+read is one InputError that names the file, the object and the fault.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autoscaler.aws import offline as aws_files
+from autoscaler.aws.discovery import Selection
+from autoscaler.aws.known import Bounds
+from autoscaler.config import Config, SimulateInputs
+from autoscaler.config.policy import to_policy
+from autoscaler.core.decision import Decision
+from autoscaler.core.model import GroupName, NodeGroup, Zone
+from autoscaler.core.planner import plan
+from autoscaler.core.policy import PolicyError, Tiers
+from autoscaler.core.scaleup.capacity import CapacityMemory
+from autoscaler.core.scaleup.pools import pools_of
+from autoscaler.core.snapshot import Snapshot
+from autoscaler.errors import AutoscalerError
+from autoscaler.kubernetes.convert import MalformedObjectError, parse_priorities
+from autoscaler.kubernetes.offline import ClusterObjects, read_cluster
+
+_TIMESTAMP = re.compile(  # `key: time`, in JSON or YAML, and nothing behind it
+    rb"([A-Za-z]+)\"?\s*:\s*[\"']?"
+    rb"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d))[\"']?\s*[,}\]\r\n]"
+)
+_IN_THE_FUTURE = frozenset((b"deletionTimestamp",))  # when a grace period ends, not when something happened
+PRIORITY_CONFIG_MAP = "cluster-autoscaler-priority-expander"
+ICE_LASTS = timedelta(days=1)  # longer than any decision looks ahead
+
+
+class _Loader(yaml.CSafeLoader):
+    """The safe loader, which leaves timestamps the texts that they are in JSON."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:timestamp"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class InputError(AutoscalerError):
+    """Input that cannot be used; the text is one line. The command exits with 2."""
+
+    exit_code = 2
+
+
+class Simulation:
+    """The inputs of one `simulate`, read."""
+
+    def __init__(self, config: Config, inputs: SimulateInputs) -> None:
+        self._config = config
+        self._inputs = inputs
+        self.warnings: list[str] = []
+
+    def snapshot(self) -> Snapshot:
+        """Build the world that the files describe. Raises InputError."""
+        cluster = self._cluster()
+        groups = self._groups()
+        at = self._inputs.at or self._newest()
+        policy = replace(to_policy(self._config, self._tiers(cluster)), await_scheduler=False)
+        return Snapshot(
+            at=at,
+            pods=cluster.pods,
+            nodes=cluster.nodes,
+            groups=groups,
+            daemonsets=cluster.daemonsets,
+            namespaces=cluster.namespaces,
+            policy=policy,
+            memory=self._dry(groups, at),
+        )
+
+    def decide(self) -> Decision:
+        return plan(self.snapshot())
+
+    def _cluster(self) -> ClusterObjects:
+        files = [(str(path), list(_documents(path))) for path in self._inputs.cluster]
+        try:
+            return read_cluster(files)
+        except MalformedObjectError as error:
+            raise InputError(_one_line(error)) from None
+
+    def _groups(self) -> tuple[NodeGroup, ...]:
+        inputs, config = self._inputs, self._config
+        selection = Selection(
+            tags=config.node_group_auto_discovery,
+            bounds={GroupName(spec.name): Bounds(spec.min, spec.max) for spec in config.nodes},
+        )
+        files = aws_files.Files(
+            asgs=_inputs(inputs.asgs),
+            launch_templates=_inputs(inputs.launch_templates),
+            instance_types=_inputs(inputs.instance_types),
+        )
+        profile = None if config.reserved_profile == "auto" else config.reserved_profile
+        try:
+            groups = aws_files.read_groups(files, selection, profile)
+        except aws_files.InputError as error:
+            raise InputError(_one_line(error)) from None
+        absent = sorted(selection.bounds.keys() - {group.name for group in groups})
+        if absent:
+            raise InputError(f"{inputs.asgs}: --nodes names {', '.join(absent)}, which the file does not hold")
+        return groups
+
+    def _tiers(self, cluster: ClusterObjects) -> Tiers:
+        found = cluster.config_map(self._config.namespace, PRIORITY_CONFIG_MAP)
+        if found is None:
+            return Tiers()
+        try:
+            return parse_priorities(found.data.get("priorities", ""))
+        except PolicyError as error:
+            self.warnings.append(f"ConfigMap {found.namespace}/{found.name}: {error}; all groups are one tier")
+            return Tiers()
+
+    def _dry(self, groups: Iterable[NodeGroup], at: datetime) -> CapacityMemory:
+        known = {group.name: group for group in groups}
+        memory = CapacityMemory()
+        for dry in self._inputs.ice:
+            group = known.get(GroupName(dry.group))
+            if group is None:
+                raise InputError(f"--ice {dry}: there is no group {dry.group}")
+            if dry.zone is not None and dry.zone not in group.zones:
+                raise InputError(f"--ice {dry}: the group's zones are {', '.join(group.zones)}")
+            zone = Zone(dry.zone) if dry.zone is not None else None
+            memory = memory.with_dry(pools_of(group, zone), at + ICE_LASTS, "declared dry by --ice")
+        return memory
+
+    def _newest(self) -> datetime:
+        inputs = self._inputs
+        paths = [*inputs.cluster, inputs.asgs, inputs.launch_templates, inputs.instance_types]
+        found = [moment for path in paths if path is not None for moment in _timestamps(path.read_bytes())]
+        if not found:
+            raise InputError(f"{inputs.cluster[0]}: no timestamp in the input; say by --at when the decision is made")
+        return max(found)
+
+
+def _timestamps(content: bytes) -> Iterator[datetime]:
+    for key, text in _TIMESTAMP.findall(content + b"\n"):
+        if key not in _IN_THE_FUTURE:
+            try:
+                yield datetime.fromisoformat(text.decode().upper()).astimezone(UTC)
+            except ValueError:
+                continue
+
+
+def _documents(path: Path) -> Iterator[Any]:
+    """Read one file as JSON or YAML, whatever its name. Raises InputError."""
+    content = _read(path)
+    if content.lstrip()[:1] in (b"{", b"["):
+        try:
+            json.loads(content)
+        except ValueError:
+            pass  # several documents in a row, or YAML in flow style
+        else:
+            yield content  # as bytes: structs are decoded from bytes far faster than from dicts
+            return
+    yield from _load_yaml(path, content)
+
+
+def _inputs(path: Path | None) -> tuple[aws_files.Input, ...]:
+    """Read one file of AWS replies. Raises InputError."""
+    if path is None:
+        return ()
+    content = _read(path)
+    try:
+        documents = [json.loads(content)]
+    except ValueError:
+        documents = _load_yaml(path, content)
+    return tuple(aws_files.Input(str(path), document) for document in documents if document is not None)
+
+
+def _load_yaml(path: Path, content: bytes) -> list[Any]:
+    try:
+        return list(yaml.load_all(content, _Loader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark is not None else ""
+        raise InputError(f"{path}: {where}{getattr(error, 'problem', None) or _one_line(error)}") from None
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path}: {_one_line(error) or 'nested too deeply'}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
