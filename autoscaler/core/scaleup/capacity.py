@@ -57,7 +57,9 @@ class CapacityMemory:
     minutes, all pools together at most 20 times in any minute. A probe is a
     launch from an offering whose pools have all refused and not yet given
     anything since; so a planner that asks several offerings at once passes
-    each through `with_asked` before it looks at the next.
+    each through `with_asked` before it looks at the next. Offerings that share
+    only some of their pools are probed each for its own sake, and tell about
+    the shared ones in passing.
     """
 
     pools: Mapping[CapacityPool, PoolRecord] = field(default_factory=dict)
@@ -114,9 +116,9 @@ class CapacityMemory:
 
     def learn(self, result: LaunchResult, group: NodeGroup, policy: Policy, jitter: float) -> CapacityMemory:
         """Take in one answer. `jitter` in [0, 1) shortens what it opens by up to a tenth."""
-        lesson = read_lesson(result, group)
         at = result.at
         asked = at - timedelta(seconds=min(max(result.seconds, 0.0), ANSWER_DUE.total_seconds()))
+        lesson = self._sharpened(read_lesson(result, group), result, group, asked)
         offering = Offering(group.name, result.launch.zone)
         told = pools_of(group, result.launch.zone)
         was_told = any(pool in self.pools and self.pools[pool].in_flight for pool in told)
@@ -126,7 +128,7 @@ class CapacityMemory:
             if pool in pools and not (result.launch.method is LaunchMethod.DESIRED and lesson.is_silent):
                 pools[pool] = pools[pool].answered()
         for pool in lesson.gave:
-            if pool in self.pools:
+            if pool in self.pools and at >= self.pools[pool].seen:
                 better = self.pools[pool].succeeded(at)
                 if better is None:
                     del pools[pool]
@@ -234,6 +236,23 @@ class CapacityMemory:
             budget=ProbeBudget(tuple(sorted(probes)[-PROBES_PER_MINUTE:])),
             launch_api_missing_until=None if missing is None else saved.read_time(missing),
         )
+
+    def _sharpened(self, lesson: Lesson, result: LaunchResult, group: NodeGroup, asked: datetime) -> Lesson:
+        """Let an answer that tells nothing new stand for the whole offering.
+
+        Otherwise an offering of several types would be asked again at once,
+        and for ever, when AWS names only the type that is known to be dry.
+        """
+        is_news = any(self._closed(scope, asked) is None for scope in lesson.closes) or any(
+            pool not in self.pools or not self.pools[pool].is_open(asked) for pool in lesson.dry
+        )
+        if lesson.is_full or lesson.is_silent or not result.refusals or is_news or lesson.no_launch_api:
+            return lesson
+        code = result.refusals[0].code
+        if lesson.dry:
+            return replace(lesson, dry=dict.fromkeys(pools_of(group, result.launch.zone), code) | dict(lesson.dry))
+        pause = Scope(ScopeKind.PAUSE, group.name)
+        return replace(lesson, closes={**lesson.closes, pause: Objection(Why.IN_BACKOFF, code)})
 
     def _closures_after(self, lesson: Lesson, at: datetime, policy: Policy) -> dict[Scope, Closure]:
         """Close what the lesson closes; what it disproves is forgotten once its time is over."""

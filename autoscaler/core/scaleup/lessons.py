@@ -32,6 +32,7 @@ class Lesson:
     closes: Mapping[Scope, Objection]
     disproved: frozenset[Scope]
     is_answer: bool  # the same question would only replay it: the next one needs a new token
+    is_full: bool  # all that was asked came
     is_silent: bool  # neither instances nor refusals: a raised desired capacity, for now
     no_launch_api: bool
 
@@ -47,7 +48,8 @@ def read_lesson(result: LaunchResult, group: NodeGroup) -> Lesson:
         for scope, why in _scopes_closed(refusal, pools, group):
             closes[scope] = Objection(why, refusal.code or refusal.kind)
     is_silent = not (result.launched or result.refusals)
-    is_full = len(result.launched) >= result.launch.count
+    units = sum(one.weight for one in result.launched)
+    is_full = len(result.launched) >= result.launch.count or units >= result.launch.units
     by_desired = result.launch.method is LaunchMethod.DESIRED
     if not (is_full or result.refusals or by_desired):
         closes[Scope(ScopeKind.PAUSE, group.name)] = Objection(Why.IN_BACKOFF, "fewer instances than asked, no error")
@@ -59,6 +61,7 @@ def read_lesson(result: LaunchResult, group: NodeGroup) -> Lesson:
         closes=closes,
         disproved=frozenset(_scopes_disproved(given, group)) if is_full else frozenset(),
         is_answer=not (is_silent and by_desired) and not any(_is_open(refusal) for refusal in result.refusals),
+        is_full=is_full,
         is_silent=is_silent,
         no_launch_api=RefusalKind.NO_LAUNCH_API in kinds,
     )
