@@ -52,7 +52,6 @@ class Buyer:
         waiting = [one for one, _ in classes]
         while waiting:
             one = waiting[0]
-            left[id(one)] -= self.purchase.packing.fill(one, left[id(one)])
             tier = self._tier_for(one) if left[id(one)] else None
             if tier is None:
                 waiting.pop(0)
@@ -64,6 +63,8 @@ class Buyer:
             ]
             for number, placed in self._commit(self._best(tier, wanted, one)).items():
                 left[number] -= placed
+            for other in waiting:  # room on nodes already planned comes first, whatever their tier
+                left[id(other)] -= self.purchase.packing.fill(other, left[id(other)])
         self.purchase.left = {number: count for number, count in left.items() if count}
         return self.purchase
 

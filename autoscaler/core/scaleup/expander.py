@@ -90,7 +90,7 @@ def _put_on_new(packing: Packing, offer: Offer, one: PodClass, amounts: tuple[in
     rest = min(left - full * per_node, per_node) if full < nodes else 0
     for count, pods in ((full, per_node), (1 if rest else 0, rest)):
         if count:
-            run = Run(offer.offering, offer.view, count, offer.free)
+            run = Run(offer.offering, offer.view, count, offer.free, ports=offer.ports)
             run.take(one, pods)
             packing.runs.append(run)
     return full * per_node + rest

@@ -6,7 +6,7 @@ once; the chosen one never objects. Reasons are worked out once per class.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 from autoscaler.core.decision import Objection, Outcome, Verdict, Why
 from autoscaler.core.model import GroupName, PodKey
@@ -71,38 +71,52 @@ class Judge:
     def _verdict(self, one: PodClass, place: Place | None, offer: Offer | None) -> Verdict:
         if place is not None:
             outcome = Outcome.FITS_UPCOMING if place.is_upcoming else Outcome.FITS_EXISTING
-            return Verdict(outcome=outcome, node=place.node, objections=self._objections(one, self._at_start, None))
+            return Verdict(outcome=outcome, node=place.node, objections=self._objections(one, self._at_start))
         if offer is not None:
-            objections = self._objections(one, self._at_start, offer)
-            return Verdict(outcome=Outcome.LAUNCH, group=offer.group.name, objections=objections)
-        objections = self._objections(one, self._at_end, None)
-        could = any(all(reason.why in PASSING for reason in reasons) for reasons in objections.values())
-        could = could or len(objections) < len(self._offers) + len(self._closed)
+            return Verdict(
+                outcome=Outcome.LAUNCH, group=offer.group.name, objections=self._objections_beside(one, offer)
+            )
+        could = any(_could(one, offer, self._at_end) for offers in self._offers.values() for offer in offers)
         return Verdict(
-            outcome=Outcome.WAITING if could else Outcome.UNSCHEDULABLE, objections=objections, reasons=one.refusals
+            outcome=Outcome.WAITING if could else Outcome.UNSCHEDULABLE,
+            objections=self._objections(one, self._at_end),
+            reasons=one.refusals,
         )
 
-    def _objections(self, one: PodClass, caps: Caps, chosen: Offer | None) -> Objections:
-        found: Objections = {}
+    def _objections(self, one: PodClass, caps: Caps) -> Objections:
+        found = {group: _of_group(one, offers, caps) for group, offers in self._offers.items()}
+        found |= {group: (*one.refusals, *closed) for group, closed in self._closed.items()}
+        return {group: found[group] for group in sorted(found) if found[group]}
+
+    def _objections_beside(self, one: PodClass, chosen: Offer) -> Objections:
+        """The other groups' reasons: a higher tier was passed over as this plan leaves it, the rest as it was."""
+        found = self._objections(one, self._at_start)
         for group, offers in self._offers.items():
-            if chosen is not None and group == chosen.group.name:
-                continue
-            reasons = list(_of_group(one, offers, caps))
-            if not reasons and chosen is not None and offers[0].tier < chosen.tier:
-                reasons = [Objection(Why.LOWER_TIER, f"{chosen.group.name} is of a higher tier and takes the pod")]
-            if reasons:
-                found[group] = tuple(reasons)
-        for group, closed in self._closed.items():
-            found[group] = (*one.refusals, *closed)
-        return dict(sorted(found.items()))
+            if offers[0].tier > chosen.tier:
+                found[group] = _of_group(one, offers, self._at_end)
+            elif offers[0].tier < chosen.tier and group not in found:
+                detail = f"{chosen.group.name} is of a higher tier and takes the pod"
+                found[group] = (Objection(Why.LOWER_TIER, detail),)
+        found.pop(chosen.group.name, None)
+        return {group: found[group] for group in sorted(found) if found[group]}
 
 
-def _of_group(one: PodClass, offers: list[Offer], caps: Caps) -> Iterator[Objection]:
-    """Yield the reasons of all a group's offerings, none if one of them takes the pod."""
-    reasons: dict[tuple[Why, str], Objection] = {}
+def _could(one: PodClass, offer: Offer, caps: Caps) -> bool:
+    """Tell whether the offering could host the pod at another time, or by another plan."""
+    return all(reason.why in PASSING for reason in (*offer.host(one), *offer.objections, *caps.objections(offer)))
+
+
+def _of_group(one: PodClass, offers: Sequence[Offer], caps: Caps) -> tuple[Objection, ...]:
+    """Return the reasons of the offerings that could hold the pod, or of all when none could.
+
+    There is none when one of them takes it.
+    """
+    able: dict[Objection, None] = {}
+    unable: dict[Objection, None] = {}
     for offer in offers:
-        found = [*offer.host(one), *offer.objections, *caps.objections(offer)]
+        unfit = tuple(offer.host(one))
+        found = (*unfit, *offer.objections, *caps.objections(offer))
         if not found:
-            return
-        reasons.update(((objection.why, objection.detail), objection) for objection in found)
-    yield from reasons.values()
+            return ()
+        (unable if unfit else able).update(dict.fromkeys(found))
+    return tuple(able or unable)

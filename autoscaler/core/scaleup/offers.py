@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from autoscaler.core.decision import Objection, Why
 from autoscaler.core.index import Index
 from autoscaler.core.model import GroupName, LaunchMethod, NodeGroup, Offering, Zone
+from autoscaler.core.podspec import HostPort
 from autoscaler.core.resources import Resources
 from autoscaler.core.scaleup.stock import Stock
 from autoscaler.core.scaleup.template import ZONE_LABELS, Overheads, Template
 from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
-from autoscaler.core.scheduling.place import MANY, copies_in
+from autoscaler.core.scheduling.place import MANY, copies_in, ports_conflict
 from autoscaler.core.snapshot import Snapshot
 
 
@@ -26,7 +27,7 @@ from autoscaler.core.snapshot import Snapshot
 class Offer:
     """A node of `group` in one zone (None: AWS picks it), and what stands against asking for it.
 
-    `free` is an empty node after its DaemonSets, `empty` the same in words.
+    `free` is an empty node after its DaemonSets, which hold `ports`; `empty` is the same in words.
     `limit` bounds the nodes of this wave, where the pool is being probed.
     """
 
@@ -37,6 +38,7 @@ class Offer:
     view: NodeView
     free: Vector
     empty: Resources
+    ports: frozenset[HostPort]
     objections: tuple[Objection, ...]
     limit: int | None
 
@@ -46,7 +48,7 @@ class Offer:
 
     def per_node(self, one: PodClass) -> int:
         """How many pods of the class an empty node takes; 0 when there is an objection to the first."""
-        if one.refusals or self._static(one):
+        if one.refusals or self._static(one) or ports_conflict(one.spec.host_ports, self.ports):
             return 0
         copies = copies_in(self.free, one.request)
         return min(copies, 1) if one.spec.host_ports else copies
@@ -57,6 +59,8 @@ class Offer:
         if not copies_in(self.free, one.request):
             lacking = [name for name, amount in one.spec.requests.items() if amount > self.empty[name]]
             yield Objection(Why.TOO_SMALL, f"lacks {', '.join(lacking)}; an empty node has {self.empty}")
+        if ports_conflict(one.spec.host_ports, self.ports):
+            yield Objection(Why.HOST_PORT_TAKEN, "by a DaemonSet, on every node")
         yield from self._static(one)
 
     def _static(self, one: PodClass) -> tuple[Objection, ...]:
@@ -158,7 +162,7 @@ def open_market(snapshot: Snapshot, index: Index, templates: dict[GroupName, Tem
         for zone in _zones_to_name(group, snapshot):
             availability = snapshot.memory.availability(group, zone, snapshot.at)
             view = template.view(zone)
-            empty = overheads.free_on(view, template.allocatable)
+            empty, ports = overheads.left_on(view, template.allocatable)
             offers.append(
                 Offer(
                     offering=Offering(name, zone),
@@ -168,6 +172,7 @@ def open_market(snapshot: Snapshot, index: Index, templates: dict[GroupName, Tem
                     view=view,
                     free=dimensions.vector(empty),
                     empty=empty,
+                    ports=ports,
                     objections=(*standing, *availability.objections),
                     limit=availability.limit,
                 )

@@ -136,8 +136,8 @@ def _shelve_missing(stock: Stock, shelves: Shelves, group: NodeGroup) -> None:
 
 
 def _new_place(shelves: Shelves, template: Template, view: NodeView, kind: InstanceType | None) -> Place:
-    free = shelves.overheads.free_on(view, _allocatable(template, kind))
-    return Place(view, shelves.dimensions.vector(free), group=template.group, is_upcoming=True)
+    free, ports = shelves.overheads.left_on(view, _allocatable(template, kind))
+    return Place(view, shelves.dimensions.vector(free), ports, group=template.group, is_upcoming=True)
 
 
 def _allocatable(template: Template, kind: InstanceType | None) -> Resources:

@@ -26,7 +26,7 @@ from autoscaler.core.model import (
     NodeGroup,
     Zone,
 )
-from autoscaler.core.podspec import Taint
+from autoscaler.core.podspec import HostPort, Taint
 from autoscaler.core.policy import Policy
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scheduling.fit import Fitting, NodeView
@@ -83,9 +83,12 @@ def zone_labels(zone: Zone | None) -> dict[str, str]:
     """Labels that a cloud controller and the EBS driver give a node in the zone."""
     if zone is None:
         return {}
+    return dict.fromkeys(ZONE_LABELS, str(zone)) | region_labels(zone)
+
+
+def region_labels(zone: Zone) -> dict[str, str]:
     region = _REGION.match(zone)
-    labels = dict.fromkeys(ZONE_LABELS, str(zone))
-    return labels | dict.fromkeys(REGION_LABELS, region.group() if region else zone[:-1])
+    return dict.fromkeys(REGION_LABELS, region.group() if region else zone[:-1])
 
 
 def is_startup_taint(taint: Taint, policy: Policy) -> bool:
@@ -131,7 +134,9 @@ def build_template(group: NodeGroup, live: Iterable[Node], policy: Policy) -> Te
 
     `live` are nodes of the group that may stand as models, the best first.
     """
-    models = {node.instance_type: node for node in reversed(list(live))}
+    kinds = {shape.instance_type for shape in group.shapes}
+    ranked = [node for node in live if not kinds or node.instance_type in kinds]
+    models = {node.instance_type: node for node in reversed(ranked)}
     by_type = {
         shape.instance_type: _allocatable(group, shape, models.get(shape.instance_type)) for shape in group.shapes
     }
@@ -148,7 +153,7 @@ def build_template(group: NodeGroup, live: Iterable[Node], policy: Policy) -> Te
     smallest, *others = by_type.values()
     for other in others:
         smallest = smallest.least(other)
-    model = next(iter(node for node in models.values()), None)
+    model = ranked[0] if ranked else None
     return Template(
         group=group.name,
         labels=_labels(group, model, alone=len(by_type) == 1),
@@ -175,6 +180,8 @@ def _filled(allocatable: Resources, tags: Resources | None) -> Resources:
 
 def _labels(group: NodeGroup, model: Node | None, *, alone: bool) -> dict[str, str]:
     labels: dict[str, str] = {"kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
+    if group.zones:
+        labels |= region_labels(group.zones[0])
     architectures = {shape.architecture for shape in group.shapes}
     if len(architectures) == 1:
         labels |= dict.fromkeys(("kubernetes.io/arch", "beta.kubernetes.io/arch"), architectures.pop())
@@ -216,10 +223,15 @@ class Overheads:
         self._daemonsets = [(Fitting(one.spec), one.spec.requests) for one in ordered]
         self._force = policy.force_daemonsets
 
-    def free_on(self, view: NodeView, allocatable: Resources) -> Resources:
-        """Return what is left for pods; a DaemonSet that cannot fit alone takes nothing unless forced."""
+    def left_on(self, view: NodeView, allocatable: Resources) -> tuple[Resources, frozenset[HostPort]]:
+        """Return what is left for pods, and the host ports that are taken.
+
+        A DaemonSet that cannot fit alone takes nothing unless forced.
+        """
         free = allocatable
+        ports: set[HostPort] = set()
         for fitting, requests in self._daemonsets:
             if not fitting.objections(view) and (self._force or requests.fits_in(free)):
                 free = free - requests
-        return free
+                ports.update(fitting.spec.host_ports)
+        return free, frozenset(ports)
