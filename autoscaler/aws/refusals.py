@@ -71,6 +71,7 @@ _CODES: dict[RefusalKind, tuple[str, ...]] = {
         "TooManyRequests",
         "TransactionInProgress",
         "SlowDown",
+        "Backoff",  # ours: the call was not made, since the ones before it failed
         "EC2Throttled",
     ),
     RefusalKind.NO_LAUNCH_API: ("InvalidAction", "UnknownOperation", "ActionNotFound", "NotImplemented"),
@@ -87,6 +88,13 @@ _CODES: dict[RefusalKind, tuple[str, ...]] = {
         "ConnectTimeout",
         "EndpointConnection",
         "ConnectionClosed",
+        "Connection",
+        "ProxyConnection",
+        "SSL",
+        "HTTPClient",
+        "IncompleteRead",
+        "ResponseStreaming",
+        "ResponseParser",
     ),
     RefusalKind.CONFIGURATION: (
         "ValidationError",
@@ -120,6 +128,12 @@ _CODES: dict[RefusalKind, tuple[str, ...]] = {
         "EncryptedVolumesNotSupported",
         "NonEBSInstance",
         "UnknownParameter",
+        "ParamValidation",
+        "NoCredentials",
+        "PartialCredentials",
+        "CredentialRetrieval",
+        "TokenRetrieval",
+        "NoRegion",
         "MalformedQueryString",
         "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
     ),
@@ -134,6 +148,8 @@ _WRONG_NAMES = re.compile(
 _TYPE_NOT_IN_ZONE = re.compile(
     r"instance type .{0,200}(?:not supported|unsupported) in your requested", re.IGNORECASE | re.DOTALL
 )
+# A server that is not AWS's, such as moto's, says so with a page for people when it does not know an operation.
+_PAGE = re.compile(r"<title>50[01]\b", re.IGNORECASE)
 _LAUNCH_API = re.compile(r"autoscaling:LaunchInstances\b", re.IGNORECASE)
 
 
@@ -146,6 +162,8 @@ def classify(code: str, message: str = "") -> RefusalKind:
     """
     bare = _bare(code)
     kind = _kind_of(bare)
+    if bare == "ResponseParserError" and _PAGE.search(message):
+        return RefusalKind.NO_LAUNCH_API
     if kind is RefusalKind.CONFIGURATION:
         if _LAUNCH_API.search(message) and bare.lower().startswith(("accessdenied", "unauthorized", "notauthorized")):
             return RefusalKind.NO_LAUNCH_API
@@ -173,6 +191,8 @@ def _kind_of(bare: str) -> RefusalKind:
     for form in (lower, *(lower.removesuffix(end) for end in _SUFFIXES if lower.endswith(end))):
         if form in _KIND_OF_CODE:
             return _KIND_OF_CODE[form]
+    if re.fullmatch(r"5\d\d", lower):
+        return RefusalKind.NO_ANSWER
     if lower.startswith("throttl"):
         return RefusalKind.THROTTLED
     if lower.startswith("idempotent"):

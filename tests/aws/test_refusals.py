@@ -77,6 +77,16 @@ def test_the_console_s_frame_around_a_text_changes_nothing(sample: dict[str, Any
         ("InternalFailure", "NoAnswer"),
         ("ServiceUnavailable", "NoAnswer"),
         ("RequestTimeout", "NoAnswer"),
+        ("503", "NoAnswer"),
+        ("ReadTimeoutError", "NoAnswer"),
+        ("ConnectTimeoutError", "NoAnswer"),
+        ("EndpointConnectionError", "NoAnswer"),
+        ("ConnectionClosedError", "NoAnswer"),
+        ("ResponseParserError", "NoAnswer"),
+        ("SSLError", "NoAnswer"),
+        ("NoCredentialsError", "Configuration"),
+        ("ParamValidationError", "Configuration"),
+        ("Backoff", "Throttled"),
         ("InvalidAction", "NoLaunchApi"),
         ("UnknownOperationException", "NoLaunchApi"),
         ("SomethingNew", "Unknown"),
@@ -91,6 +101,12 @@ def test_a_missing_permission_for_the_launch_api_itself_is_no_fault_of_the_group
     denied = "User: arn:aws:sts::123456789012:assumed-role/a is not authorized to perform: {} on resource: x"
     assert classify("AccessDenied", denied.format("autoscaling:LaunchInstances")) is RefusalKind.NO_LAUNCH_API
     assert classify("AccessDenied", denied.format("ec2:CreateFleet")) is RefusalKind.CONFIGURATION
+
+
+def test_an_unknown_operation_of_plain_moto_is_a_missing_launch_api() -> None:
+    page = "LaunchInstances: Unable to parse response, invalid XML received: b'<!doctype html><title>{}</title>'"
+    assert classify("ResponseParserError", page.format("500 Internal Server Error")) is RefusalKind.NO_LAUNCH_API
+    assert classify("ResponseParserError", page.format("502 Bad Gateway")) is RefusalKind.NO_ANSWER
 
 
 def test_a_configuration_that_is_only_a_type_in_the_wrong_zone_is_unsupported() -> None:

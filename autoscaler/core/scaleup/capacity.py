@@ -277,14 +277,7 @@ class CapacityMemory:
 
     def _pool_objection(self, pool: CapacityPool, group: NodeGroup, at: datetime) -> Objection | None:
         if self.closures:
-            scopes = (
-                Scope(ScopeKind.TYPE, pool.instance_type, pool.zone),
-                Scope(ScopeKind.OFFERING, group.name, pool.zone),
-                Scope(ScopeKind.QUOTA, pool.market, quota_class(pool.instance_type)),
-                Scope(ScopeKind.SUBNET, group.subnets.get(pool.zone, "")),
-                Scope(ScopeKind.ADDRESSES, group.name, pool.zone),
-            )
-            for scope in scopes:
+            for scope in _scopes_of(pool, group):
                 found = self._closed(scope, at)
                 if found is not None:
                     return found
@@ -306,3 +299,14 @@ class CapacityMemory:
             self.pools.get(pool) for pool in pools_of(group, zone) if self._pool_objection(pool, group, at) is None
         ]
         return bool(records) and all(record is not None and not record.is_proven for record in records)
+
+
+def _scopes_of(pool: CapacityPool, group: NodeGroup) -> Iterator[Scope]:
+    """Yield what may close the pool for this group although it is not dry."""
+    yield Scope(ScopeKind.QUOTA, pool.market, quota_class(pool.instance_type))
+    yield Scope(ScopeKind.TYPE, pool.instance_type, pool.zone)
+    yield Scope(ScopeKind.OFFERING, group.name, pool.zone)
+    yield Scope(ScopeKind.ADDRESSES, group.name, pool.zone)
+    subnet = group.subnets.get(pool.zone)
+    if subnet:
+        yield Scope(ScopeKind.SUBNET, subnet)

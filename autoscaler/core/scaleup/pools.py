@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from autoscaler.core.model import CapacityPool, InstanceType, NodeGroup, Offering, Zone
 
@@ -25,6 +26,7 @@ _STANDARD = frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"})
 _SHARED_CLASS = {"g": "g-vt", "gr": "g-vt", "vt": "g-vt", "u": "high-memory"}
 
 
+@lru_cache(maxsize=4096)
 def quota_class(instance_type: InstanceType | str) -> str:
     """Return the EC2 vCPU quota that the type counts against: "standard", "g-vt", "p", "x", …
 
