@@ -24,6 +24,7 @@ class Metrics:
     """All series of `SERIES`; those of each group only with `per_group`."""
 
     def __init__(self, *, version: str = "", per_group: bool = False) -> None:
+        self.per_group = per_group
         self._registry = CollectorRegistry()
         self._shown = _Shown(self._registry)
         self._families = {one: _family(one, self._registry) for one in SERIES if per_group or not one.per_group}

@@ -1,0 +1,67 @@
+"""The Decision as `simulate --output json` prints it: a stable contract.
+
+Equal decisions give equal bytes, whatever the order of their parts. Fields
+are added, never renamed; a key is always there, if only empty.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from autoscaler.core.decision import Cause, Decision, Outcome, Verdict
+from autoscaler.core.model import GroupName, PodKey, Zone
+from autoscaler.publish.reasons import whys
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """The contract's document, made of plain values in their final order."""
+    return {
+        "at": format_time(decision.at),
+        "launches": _launches(decision),
+        "verdicts": {str(key): _verdict(verdict) for key, verdict in sorted(decision.verdicts.items())},
+        "drains": [
+            {"node": drain.node, "cause": str(drain.cause), "pods": [str(key) for key in sorted(drain.pods)]}
+            for drain in decision.drains
+        ],
+        "kept": {node: whys(objections) for node, objections in sorted(decision.kept.items())},
+    }
+
+
+def write_json(decision: Decision) -> str:
+    """The document as text, ending with a newline."""
+    return json.dumps(to_json(decision), indent=2, ensure_ascii=False) + "\n"
+
+
+def format_time(at: datetime) -> str:
+    """RFC 3339 in UTC with `Z`; fractions only where there are any."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _launches(decision: Decision) -> list[dict[str, Any]]:
+    """One entry for each (group, zone, cause); launches are bounded by the API, wishes are not."""
+    counts: dict[tuple[GroupName, Zone | None, Cause], int] = {}
+    pods: dict[tuple[GroupName, Zone | None, Cause], set[PodKey]] = {}
+    for launch in decision.launches:
+        key = (launch.group, launch.zone, launch.cause)
+        counts[key] = counts.get(key, 0) + launch.count
+        pods.setdefault(key, set()).update(launch.pods)
+    return [
+        {
+            "group": group,
+            "zone": zone,
+            "count": counts[group, zone, cause],
+            "cause": str(cause),
+            "pods": [str(pod) for pod in sorted(pods[group, zone, cause])],
+        }
+        for group, zone, cause in sorted(counts, key=lambda key: (key[0], key[1] or "", key[2]))
+    ]
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    document: dict[str, Any] = {"outcome": str(verdict.outcome)}
+    if verdict.outcome is Outcome.LAUNCH:
+        document["group"] = verdict.group
+    document["objections"] = {group: whys(raised) for group, raised in sorted(verdict.objections.items()) if raised}
+    return document

@@ -1,0 +1,40 @@
+"""The loop's one mouth: after each wave and each pass it counts, logs and makes events.
+
+Events are returned as values, for the Kubernetes side to write; in a dry run
+the caller drops them. Remembers only which pods' waits were measured already.
+"""
+
+from __future__ import annotations
+
+from structlog.typing import FilteringBoundLogger
+
+from autoscaler.core.model import Uid
+from autoscaler.metrics import Metrics
+from autoscaler.publish.events import Anchors, Event, events
+from autoscaler.publish.lines import log_pass, log_wave
+from autoscaler.publish.numbers import count_pass, count_reactions, count_wave
+from autoscaler.publish.report import PassReport, WaveReport
+
+
+class Publisher:
+    """Tells waves and passes. Call it from one task."""
+
+    def __init__(self, metrics: Metrics, log: FilteringBoundLogger, anchors: Anchors) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._anchors = anchors
+        self._measured: set[Uid] = set()
+
+    def tell_wave(self, report: WaveReport) -> tuple[Event, ...]:
+        """Tell one wave, once its answers are in. Returns the events to be written."""
+        self._measured |= count_reactions(self._metrics, report, self._measured)
+        count_wave(self._metrics, report)
+        log_wave(self._log, report)
+        return events(report, self._anchors)
+
+    def tell_pass(self, report: PassReport) -> None:
+        """Sum up a pass, after the last of its waves was told."""
+        if self._measured:
+            self._measured &= {pod.uid for pod in report.last.snapshot.pods if pod.node is None}
+        count_pass(self._metrics, report)
+        log_pass(self._log, report)

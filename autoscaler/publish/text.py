@@ -1,0 +1,141 @@
+"""The Decision for people: what `simulate` prints and the demo's timeline quotes.
+
+Compact: pods with the same fate share a paragraph, long lists say how many
+more there are. Deterministic; nothing parses it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from autoscaler.core.decision import Decision, Drain, Launch, LaunchResult, Objection, Outcome, Removal, Verdict
+from autoscaler.core.model import PodKey
+from autoscaler.publish.document import format_time
+from autoscaler.publish.reasons import groups_by_objection, identity, join_some
+from autoscaler.publish.report import Answer, answer_of
+
+_PODS = 4
+_GROUPS = 6
+_REFUSALS = 3
+_SAYING = {
+    Outcome.LAUNCH: "get a new node",
+    Outcome.FITS_EXISTING: "fit on an existing node",
+    Outcome.FITS_UPCOMING: "fit on an upcoming node",
+    Outcome.WAITING: "wait",
+    Outcome.UNSCHEDULABLE: "cannot be served",
+    Outcome.EXPENDABLE: "are expendable",
+    Outcome.IGNORED: "are left alone",
+}
+
+
+def render_text(decision: Decision) -> str:
+    """The whole decision, ending with a newline."""
+    sections = [
+        ("launch", [launch_line(launch) for launch in _in_order(decision.launches)]),
+        ("drain", [drain_line(drain) for drain in decision.drains]),
+        ("terminate", sorted(removal_line(removal) for removal in decision.removals)),
+        *((str(outcome), list(_fates(decision, outcome))) for outcome in Outcome if outcome is not Outcome.LAUNCH),
+        ("kept", list(_kept(decision))),
+    ]
+    lines = [f"{format_time(decision.at)}  {headline(decision)}"]
+    for title, entries in sections:
+        if entries:
+            lines += ["", title, *(f"  {entry}" for entry in entries)]
+    return "\n".join(lines) + "\n"
+
+
+def headline(decision: Decision) -> str:
+    """One sentence: nodes, pods by fate, drains."""
+    nodes = sum(launch.count for launch in decision.launches)
+    parts = [f"{_count(nodes, 'new node')}"] if nodes else []
+    fates = Counter(verdict.outcome for verdict in decision.verdicts.values())
+    parts += [f"{_count(fates[outcome], 'pod')} {saying}" for outcome, saying in _SAYING.items() if fates[outcome]]
+    if decision.drains:
+        parts.append(f"{_count(len(decision.drains), 'node')} drained")
+    if decision.removals:
+        parts.append(f"{_count(len(decision.removals), 'instance')} terminated")
+    return ", ".join(parts) or "nothing to do"
+
+
+def launch_line(launch: Launch) -> str:
+    """`2 x spot-a in eu-west-3a for shop/web-1, shop/web-2`."""
+    line = f"{launch.count} x {launch.group} in {launch.zone or 'any zone'}"
+    if launch.cause != "Pending":
+        line += f", {launch.cause}"
+    if launch.surplus:
+        line += f" ({launch.surplus} more than needed)"
+    return f"{line} for {_some_pods(launch.pods)}" if launch.pods else line
+
+
+def result_line(result: LaunchResult) -> str:
+    """What AWS said to a launch, with each different refusal."""
+    launch = result.launch
+    asked = f"{launch.group} in {launch.zone or 'any zone'}"
+    spent = f"({result.seconds * 1000:.0f} ms)"
+    match answer_of(result):
+        case Answer.LAUNCHED:
+            return f"{asked}: {_count(len(result.launched), 'node')} launched {spent}"
+        case Answer.REQUESTED:
+            return f"{asked}: {_count(launch.count, 'node')} requested {spent}"
+    refusals = sorted({f"{refusal.kind} {refusal.code}".strip() for refusal in result.refusals})
+    return f"{asked}: {len(result.launched)} of {launch.count} launched, {join_some(refusals, _REFUSALS)} {spent}"
+
+
+def drain_line(drain: Drain) -> str:
+    moved = f", moving {_some_pods(drain.pods)}" if drain.pods else ""
+    return f"{drain.node}: {drain.cause}{moved}"
+
+
+def removal_line(removal: Removal) -> str:
+    return f"{removal.instance} of {removal.group}: {removal.reason}"
+
+
+def _in_order(launches: Iterable[Launch]) -> list[Launch]:
+    return sorted(launches, key=lambda one: (one.group, one.zone or "", one.cause, one.pods))
+
+
+def _fates(decision: Decision, outcome: Outcome) -> Iterator[str]:
+    """One paragraph for all pods with the same verdict, in order of their first pod."""
+    alike: dict[str, list[PodKey]] = {}
+    told: dict[object, str] = {}
+    for key, verdict in sorted(decision.verdicts.items()):
+        if verdict.outcome is not outcome:
+            continue
+        kind = identity(verdict)
+        reasons = told.get(kind)
+        if reasons is None:
+            reasons = told[kind] = "\n".join(f"      {line}" for line in _reasons(verdict))
+        alike.setdefault(reasons, []).append(key)
+    for reasons, keys in alike.items():
+        yield f"{_some_pods(keys)}\n{reasons}" if reasons else _some_pods(keys)
+
+
+def _reasons(verdict: Verdict) -> Iterator[str]:
+    if verdict.node is not None:
+        yield f"on {verdict.node}"
+    yield from sorted(str(reason) for reason in verdict.reasons)
+    if verdict.outcome in (Outcome.WAITING, Outcome.UNSCHEDULABLE):
+        for objection, groups in groups_by_objection(verdict):
+            detail = f" ({objection.detail})" if objection.detail else ""
+            yield f"{objection.why}: {join_some(groups, _GROUPS)}{detail}"
+
+
+def _kept(decision: Decision) -> Iterator[str]:
+    alike: dict[str, list[str]] = {}
+    for node, objections in sorted(decision.kept.items()):
+        alike.setdefault(_join(objections), []).append(node)
+    for reasons, nodes in alike.items():
+        yield f"{join_some(nodes, _PODS)}: {reasons}"
+
+
+def _join(objections: Iterable[Objection]) -> str:
+    return "; ".join(sorted(str(objection) for objection in objections))
+
+
+def _some_pods(keys: Iterable[PodKey]) -> str:
+    return join_some([str(key) for key in sorted(keys)], _PODS)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
