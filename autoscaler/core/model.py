@@ -31,6 +31,7 @@ NO_LABELS: Labels = MappingProxyType({})
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 REGION_LABEL = "topology.kubernetes.io/region"
+ZONE_LABELS = (ZONE_LABEL, "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone")
 INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 
 

@@ -16,7 +16,7 @@ from autoscaler.core.model import GroupName, LaunchMethod, NodeGroup, Offering, 
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.resources import Resources
 from autoscaler.core.scaleup.stock import Stock
-from autoscaler.core.scaleup.template import ZONE_LABELS, Overheads, Template
+from autoscaler.core.scaleup.template import Overheads, Template
 from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import MANY, copies_in, ports_conflict
@@ -48,7 +48,7 @@ class Offer:
 
     def per_node(self, one: PodClass) -> int:
         """How many pods of the class an empty node takes; 0 when there is an objection to the first."""
-        if one.refusals or self._static(one) or ports_conflict(one.spec.host_ports, self.ports):
+        if one.refusals or one.fitting.objections(self.view) or ports_conflict(one.spec.host_ports, self.ports):
             return 0
         copies = copies_in(self.free, one.request)
         return min(copies, 1) if one.spec.host_ports else copies
@@ -61,17 +61,7 @@ class Offer:
             yield Objection(Why.TOO_SMALL, f"lacks {', '.join(lacking)}; an empty node has {self.empty}")
         if ports_conflict(one.spec.host_ports, self.ports):
             yield Objection(Why.HOST_PORT_TAKEN, "by a DaemonSet, on every node")
-        yield from self._static(one)
-
-    def _static(self, one: PodClass) -> tuple[Objection, ...]:
-        if self.offering.zone is not None or not any(key in ZONE_LABELS for key in one.fitting.asks_about):
-            return one.fitting.objections(self.view)
-        verdicts = [one.fitting.objections(self.template.view(zone)) for zone in self.group.zones]
-        if all(verdicts) or not verdicts:
-            return verdicts[0] if verdicts else ()
-        if any(verdicts):
-            return (Objection(Why.ZONE_NOT_CHOSEN, f"AWS picks among {', '.join(self.group.zones)}"),)
-        return ()
+        yield from one.fitting.objections(self.view)
 
 
 @dataclass(slots=True)
@@ -151,7 +141,7 @@ def open_market(snapshot: Snapshot, index: Index, templates: dict[GroupName, Tem
     offers: list[Offer] = []
     closed: dict[GroupName, tuple[Objection, ...]] = {}
     for name, group in index.groups.items():
-        standing = tuple(_standing(group, tiers[name]))
+        standing = tuple(_standing(group, tiers[name], stock))
         template = templates.get(name)
         if template is None:
             detail = (
@@ -194,7 +184,7 @@ def _zones_to_name(group: NodeGroup, snapshot: Snapshot) -> tuple[Zone | None, .
     return tuple(sorted(group.zones)) or (None,)
 
 
-def _standing(group: NodeGroup, tier: int | None) -> Iterator[Objection]:
+def _standing(group: NodeGroup, tier: int | None, stock: Stock) -> Iterator[Objection]:
     """What stands against the group whatever the pod."""
     if tier is None:
         yield Objection(Why.NOT_IN_PRIORITIES, "no expression of the priority ConfigMap matches the name")
@@ -202,6 +192,9 @@ def _standing(group: NodeGroup, tier: int | None) -> Iterator[Objection]:
         yield Objection(Why.BEING_DELETED)
     if "Launch" in group.suspended:
         yield Objection(Why.LAUNCH_SUSPENDED, "the group's Launch process is suspended")
+    late = [removal.instance for removal in stock.overdue if removal.group == group.name]
+    if late:
+        yield Objection(Why.IN_BACKOFF, f"{late[0]} never became a Node")
 
 
 def _caps(snapshot: Snapshot, index: Index, stock: Stock, offers: list[Offer]) -> Caps:
@@ -213,7 +206,7 @@ def _caps(snapshot: Snapshot, index: Index, stock: Stock, offers: list[Offer]) -
             for name, group in index.groups.items()
         },
         probes={offer.offering: offer.limit for offer in offers if offer.limit is not None},
-        burst=policy.max_nodes_per_scaleup,
+        burst=policy.max_nodes_per_scaleup - len(snapshot.wave.launched),
         nodes=left,
         cores=policy.max_cores_total * 1000 - stock.cores,
         memory=policy.max_memory_total - stock.memory,

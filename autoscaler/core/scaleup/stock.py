@@ -8,12 +8,13 @@ named for removal.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from autoscaler.core.decision import Removal
 from autoscaler.core.index import Index
-from autoscaler.core.model import GroupName, Instance, InstanceType, Node, NodeGroup
+from autoscaler.core.model import GroupName, Instance, InstanceType, Node, NodeGroup, NodeName, Uid
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scaleup.template import Overheads, Template, is_startup_taint, lasting_taints
@@ -32,12 +33,14 @@ class Stock:
     """Places in the order in which they are filled, and what the cluster counts to by now.
 
     `nodes`, `cores` (thousandths) and `memory` include what is upcoming: they
-    are what `--max-nodes-total` and its kin compare with.
+    are what `--max-nodes-total` and its kin compare with. `leaving` are the
+    units by which the overdue instances lower their group's desired capacity.
     """
 
     existing: list[Place] = field(default_factory=list)
     upcoming: list[Place] = field(default_factory=list)
     overdue: list[Removal] = field(default_factory=list)
+    leaving: Counter[GroupName] = field(default_factory=Counter)
     nodes: int = 0
     cores: int = 0
     memory: int = 0
@@ -58,6 +61,11 @@ class Shelves:
     overheads: Overheads
     dimensions: Dimensions
     rank: Callable[[GroupName], tuple[int, str]]  # the highest tier first
+
+    def running_on(self, node: NodeName) -> frozenset[Uid]:
+        """The DaemonSets that have a pod on the node already."""
+        owners = (pod.owner for pod in self.snapshot.pods if pod.node == node and not pod.is_finished)
+        return frozenset(owner.uid for owner in owners if owner is not None)
 
 
 def take_stock(shelves: Shelves) -> Stock:
@@ -83,29 +91,34 @@ def _shelve_node(stock: Stock, shelves: Shelves, node: Node) -> None:
     policy, at = shelves.snapshot.policy, shelves.snapshot.at
     starting = any(taint.key in TRANSIENT or is_startup_taint(taint, policy) for taint in node.taints)
     young = at - node.created < policy.max_node_startup_time
-    if node.ready and not (starting and young):
+    comes = young and instance is not None
+    if node.ready and not (starting and comes):
         stock.existing.append(_place_of(shelves, node, NodeView(node.labels, node.taints, node.name)))
-    elif (node.ready or not node.was_ready) and young and instance is not None:
+    elif (node.ready or not node.was_ready) and comes:
         view = NodeView(node.labels, lasting_taints(node.taints, policy), node.name)
-        place = _place_of(shelves, node, view)
-        place.is_upcoming = True
-        stock.upcoming.append(place)
+        stock.upcoming.append(_place_of(shelves, node, view, is_upcoming=True))
 
 
-def _place_of(shelves: Shelves, node: Node, view: NodeView) -> Place:
-    """A node with its pods taken off; a node that reports nothing yet is what its template says."""
+def _place_of(shelves: Shelves, node: Node, view: NodeView, *, is_upcoming: bool = False) -> Place:
+    """A node with its pods taken off; a node that reports nothing yet is what its template says.
+
+    On an upcoming node the DaemonSets that have no pod there yet take their part too.
+    """
     vector = shelves.dimensions.vector
     allocatable = node.allocatable
     group = shelves.index.group_of_node.get(node.name)
     if not allocatable["cpu"] and group is not None and group in shelves.templates:
         allocatable = _allocatable(shelves.templates[group], node.instance_type)
-    free = list(vector(allocatable))
     ports: set[HostPort] = set()
+    if is_upcoming:
+        allocatable, taken = shelves.overheads.left_on(view, allocatable, shelves.running_on(node.name))
+        ports.update(taken)
+    free = list(vector(allocatable))
     for spec, count in shelves.index.pods_of_node.get(node.name, ()):
         for position, amount in enumerate(vector(spec.requests)):
             free[position] -= amount * count
         ports.update(spec.host_ports)
-    return Place(view, tuple(free), frozenset(ports), node.name, group, node.instance_id)
+    return Place(view, tuple(free), frozenset(ports), node.name, group, node.instance_id, is_upcoming)
 
 
 def _shelve_instance(stock: Stock, shelves: Shelves, group: NodeGroup, instance: Instance) -> None:
@@ -113,7 +126,8 @@ def _shelve_instance(stock: Stock, shelves: Shelves, group: NodeGroup, instance:
     template = shelves.templates.get(group.name)
     stock.count(template.capacity if template is not None else NO_RESOURCES)
     if instance.since is not None and at - instance.since >= policy.max_node_provision_time:
-        decrement = group.desired - instance.weight >= group.min_size
+        decrement = group.desired - stock.leaving[group.name] - instance.weight >= group.min_size
+        stock.leaving[group.name] += instance.weight if decrement else 0
         stock.overdue.append(Removal(group=group.name, instance=instance.id, decrement=decrement, reason="NoNode"))
     elif template is not None:
         place = _new_place(shelves, template, template.view(instance.zone), instance.instance_type)
@@ -128,11 +142,10 @@ def _shelve_missing(stock: Stock, shelves: Shelves, group: NodeGroup) -> None:
     if missing <= 0 or template is None:
         return
     comes = "Launch" not in group.suspended and not group.is_being_deleted
-    zone = group.zones[0] if len(group.zones) == 1 else None
     for _ in range(missing):
         stock.count(template.capacity)
         if comes:
-            stock.upcoming.append(_new_place(shelves, template, template.view(zone), None))
+            stock.upcoming.append(_new_place(shelves, template, template.view(None), None))
 
 
 def _new_place(shelves: Shelves, template: Template, view: NodeView, kind: InstanceType | None) -> Place:

@@ -17,13 +17,14 @@ from autoscaler.core.model import (
     HOSTNAME_LABEL,
     INSTANCE_TYPE_LABEL,
     REGION_LABEL,
-    ZONE_LABEL,
+    ZONE_LABELS,
     GroupName,
     InstanceShape,
     InstanceType,
     Labels,
     Node,
     NodeGroup,
+    Uid,
     Zone,
 )
 from autoscaler.core.podspec import HostPort, Taint
@@ -32,7 +33,6 @@ from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scheduling.fit import Fitting, NodeView
 from autoscaler.core.snapshot import DaemonSet
 
-ZONE_LABELS = (ZONE_LABEL, "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone")
 REGION_LABELS = (REGION_LABEL, "failure-domain.beta.kubernetes.io/region")
 TYPE_LABELS = (INSTANCE_TYPE_LABEL, "beta.kubernetes.io/instance-type")
 OF_ONE_NODE = frozenset((*ZONE_LABELS, HOSTNAME_LABEL, "topology.k8s.aws/zone-id", "alpha.eksctl.io/instance-id"))
@@ -63,11 +63,12 @@ _REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-\d+")
 class Template:
     """A node of a group, still empty; `free` is what is left after its DaemonSets.
 
-    `labels` lack what differs between nodes: host name and zone.
+    `labels` lack what differs between nodes: host name and zone. `zones` are the group's.
     `by_type` is the allocatable amount by instance type.
     """
 
     group: GroupName
+    zones: tuple[Zone, ...]
     labels: Labels
     taints: tuple[Taint, ...]
     allocatable: Resources
@@ -75,14 +76,16 @@ class Template:
     by_type: Mapping[InstanceType, Resources]
 
     def view(self, zone: Zone | None) -> NodeView:
-        """The template as the filters see it in a zone."""
+        """The template as the filters see it in a zone; None: in one that AWS picks."""
+        if zone is None and len(self.zones) == 1:
+            zone = self.zones[0]
+        if zone is None:
+            return NodeView(self.labels, self.taints, zones=self.zones)
         return NodeView({**self.labels, **zone_labels(zone)}, self.taints)
 
 
-def zone_labels(zone: Zone | None) -> dict[str, str]:
+def zone_labels(zone: Zone) -> dict[str, str]:
     """Labels that a cloud controller and the EBS driver give a node in the zone."""
-    if zone is None:
-        return {}
     return dict.fromkeys(ZONE_LABELS, str(zone)) | region_labels(zone)
 
 
@@ -156,6 +159,7 @@ def build_template(group: NodeGroup, live: Iterable[Node], policy: Policy) -> Te
     model = ranked[0] if ranked else None
     return Template(
         group=group.name,
+        zones=group.zones,
         labels=_labels(group, model, alone=len(by_type) == 1),
         taints=lasting_taints(model.taints if model else group.taints, policy),
         allocatable=smallest,
@@ -220,18 +224,20 @@ class Overheads:
 
     def __init__(self, daemonsets: Iterable[DaemonSet], policy: Policy) -> None:
         ordered = sorted(daemonsets, key=lambda one: (one.namespace, one.name))
-        self._daemonsets = [(Fitting(one.spec), one.spec.requests) for one in ordered]
+        self._daemonsets = [(one.uid, Fitting(one.spec), one.spec.requests) for one in ordered]
         self._force = policy.force_daemonsets
 
-    def left_on(self, view: NodeView, allocatable: Resources) -> tuple[Resources, frozenset[HostPort]]:
-        """Return what is left for pods, and the host ports that are taken.
+    def left_on(
+        self, view: NodeView, allocatable: Resources, running: frozenset[Uid] = frozenset()
+    ) -> tuple[Resources, frozenset[HostPort]]:
+        """Return what is left for pods, and the host ports taken, by the DaemonSets that do not run there yet.
 
         A DaemonSet that cannot fit alone takes nothing unless forced.
         """
         free = allocatable
         ports: set[HostPort] = set()
-        for fitting, requests in self._daemonsets:
-            if not fitting.objections(view) and (self._force or requests.fits_in(free)):
+        for uid, fitting, requests in self._daemonsets:
+            if uid not in running and not fitting.objections(view) and (self._force or requests.fits_in(free)):
                 free = free - requests
                 ports.update(fitting.spec.host_ports)
         return free, frozenset(ports)

@@ -14,18 +14,23 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from autoscaler.core.decision import Objection, Why
-from autoscaler.core.model import Labels
+from autoscaler.core.model import ZONE_LABELS, Labels, Zone
 from autoscaler.core.podspec import Effect, NodeTerm, PodSpec, Requirement, Taint, Toleration
 
 UNSCHEDULABLE_TAINT = Taint("node.kubernetes.io/unschedulable", "", Effect.NO_SCHEDULE)
 
 
 class NodeView(NamedTuple):
-    """What the static filters see of a node; `name` is None for one that is yet to come."""
+    """What the static filters see of a node; `name` is None for one that is yet to come.
+
+    `zones` are those among which AWS will pick, where it is not known yet;
+    then `labels` name none.
+    """
 
     labels: Labels
     taints: tuple[Taint, ...]
     name: str | None = None
+    zones: tuple[Zone, ...] = ()
 
 
 def matches(requirement: Requirement, labels: Labels) -> bool:
@@ -97,6 +102,19 @@ def static_objections(spec: PodSpec, node: NodeView) -> Iterator[Objection]:
         yield Objection(Why.NODE_AFFINITY_MISMATCH, "no required node affinity term matches")
 
 
+def zoneless_objections(spec: PodSpec, node: NodeView) -> tuple[Objection, ...]:
+    """Judge a node whose zone AWS picks: what holds in only some of the zones is no promise."""
+    by_zone = [
+        tuple(static_objections(spec, NodeView({**node.labels, **dict.fromkeys(ZONE_LABELS, str(zone))}, node.taints)))
+        for zone in node.zones
+    ]
+    if all(by_zone):
+        return by_zone[0]
+    if any(by_zone):
+        return (Objection(Why.ZONE_NOT_CHOSEN, f"AWS picks among {', '.join(node.zones)}"),)
+    return ()
+
+
 class Fitting:
     """The static verdicts of one spec, each computed once per kind of node.
 
@@ -104,7 +122,7 @@ class Fitting:
     that the spec asks about; so a thousand nodes cost a thousand look-ups.
     """
 
-    __slots__ = ("_by_name", "_keys", "_known", "spec")
+    __slots__ = ("_asks_zone", "_by_name", "_keys", "_known", "spec")
 
     def __init__(self, spec: PodSpec) -> None:
         self.spec = spec
@@ -112,18 +130,16 @@ class Fitting:
         keys = {key for key, _ in spec.node_selector}
         keys.update(expression.key for term in terms for expression in term.expressions)
         self._keys = tuple(sorted(keys))
+        self._asks_zone = not keys.isdisjoint(ZONE_LABELS)
         self._by_name = any(term.fields for term in terms)
         self._known: dict[tuple[object, ...], tuple[Objection, ...]] = {}
 
-    @property
-    def asks_about(self) -> tuple[str, ...]:
-        """Label keys on which the static verdict depends."""
-        return self._keys
-
     def objections(self, node: NodeView) -> tuple[Objection, ...]:
         labels = node.labels
-        kind = (node.taints, node.name if self._by_name else None, *[labels.get(key) for key in self._keys])
+        zones = node.zones if self._asks_zone else ()
+        kind = (node.taints, node.name if self._by_name else None, zones, *[labels.get(key) for key in self._keys])
         found = self._known.get(kind)
         if found is None:
-            found = self._known[kind] = tuple(static_objections(self.spec, node))
+            found = zoneless_objections(self.spec, node) if zones else tuple(static_objections(self.spec, node))
+            self._known[kind] = found
         return found
