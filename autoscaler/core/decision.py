@@ -205,6 +205,7 @@ class Decision:
 
     `verdicts` holds one entry for every pending pod. `undecided` says that the
     answer of this wave's launches decides about the pods left waiting.
+    `next_at` is when the decision changes by itself: a delay or a deadline ends.
     """
 
     at: datetime
@@ -214,3 +215,4 @@ class Decision:
     drains: tuple[Drain, ...] = ()
     kept: Mapping[NodeName, tuple[Objection, ...]] = field(default_factory=lambda: MappingProxyType({}))
     undecided: bool = False
+    next_at: datetime | None = None

@@ -50,6 +50,10 @@ def plan(snapshot: Snapshot) -> Decision:
     purchase = buyer.buy([(one, len(pods)) for one, pods in wanted])
     surplus = widen(buyer, snapshot.wave.width, snapshot.policy.max_launch_surplus)
     bought, orders = assign(purchase, wanted, surplus)
+    orders, put_off = admit(orders, snapshot)
+    for order in put_off:
+        for pod in order.pods:
+            del bought[pod.uid]
     judge = Judge(market, buyer)
     for one in classes:
         judge.record(verdicts, one, housed, bought)
@@ -62,7 +66,8 @@ def plan(snapshot: Snapshot) -> Decision:
         launches=launches,
         verdicts=verdicts,
         removals=tuple(sorted(removals, key=lambda one: (one.group, one.instance))),
-        undecided=bool(purchase.held),
+        undecided=bool(purchase.held or put_off),
+        next_at=min((moment for moment in (candidates.delay_ends, stock.deadline) if moment is not None), default=None),
     )
 
 
@@ -116,6 +121,22 @@ def assign(purchase: Purchase, wanted: Sequence[tuple[PodClass, list[Pod]]],
         for offering, count in nodes.items()
     ]
     return bought, sorted(orders, key=lambda o: (-o.offer.tier, o.offer.offering.group, o.offer.offering.zone or ""))
+
+
+def admit(orders: Sequence[Order], snapshot: Snapshot) -> tuple[list[Order], list[Order]]:
+    """Split the orders of a wave into those that the probing budget allows and those put off to the next wave."""
+    memory = snapshot.memory
+    admitted: list[Order] = []
+    put_off: list[Order] = []
+    for order in orders:
+        group, zone = order.offer.group, order.offer.offering.zone
+        if order.offer.limit is not None:
+            if memory.availability(group, zone, snapshot.at).objections:
+                put_off.append(order)
+                continue
+            memory = memory.with_asked(group, zone, snapshot.at)
+        admitted.append(order)
+    return admitted, put_off
 
 
 def surplus_of(snapshot: Snapshot, stock: Stock) -> list[Removal]:

@@ -7,7 +7,7 @@ whether a place can be found is asked later, elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from autoscaler.core.decision import Objection, Outcome, Verdict, Why
 from autoscaler.core.duration import parse_duration
@@ -23,6 +23,7 @@ class Candidates:
 
     pods: list[Pod] = field(default_factory=list)
     verdicts: dict[PodKey, Verdict] = field(default_factory=dict)
+    delay_ends: datetime | None = None  # the first of those that wait for their delay
 
 
 def is_pending(pod: Pod) -> bool:
@@ -39,7 +40,7 @@ def choose_candidates(snapshot: Snapshot) -> Candidates:
         spec_id = id(pod.spec)
         if spec_id not in by_spec:
             by_spec[spec_id] = _judge_spec(pod, snapshot)
-        verdict = by_spec[spec_id] or _judge_pod(pod, snapshot)
+        verdict = by_spec[spec_id] or _judge_pod(pod, snapshot) or _judge_age(pod, snapshot, found)
         if verdict is None:
             found.pods.append(pod)
         else:
@@ -74,11 +75,19 @@ def _judge_pod(pod: Pod, snapshot: Snapshot) -> Verdict | None:
         and pod.spec.scheduler not in policy.bypassed_schedulers
     ):
         return _ignored(Why.NOT_YET_JUDGED, pod.spec.scheduler)
-    delay = max(policy.new_pod_scale_up_delay, _own_delay(pod))
-    if delay and snapshot.at - pod.created < delay:
-        detail = f"scale-up delay until {pod.created + delay:%H:%M:%S}"
-        return Verdict(outcome=Outcome.WAITING, reasons=(Objection(Why.TOO_YOUNG, detail),))
     return None
+
+
+def _judge_age(pod: Pod, snapshot: Snapshot, found: Candidates) -> Verdict | None:
+    """Let a pod wait for its delay, and note when the first delay ends."""
+    delay = max(snapshot.policy.new_pod_scale_up_delay, _own_delay(pod))
+    ends = pod.created + delay
+    if not delay or snapshot.at >= ends:
+        return None
+    found.delay_ends = min(ends, found.delay_ends or ends)
+    return Verdict(
+        outcome=Outcome.WAITING, reasons=(Objection(Why.TOO_YOUNG, f"scale-up delay until {ends:%H:%M:%S}"),)
+    )
 
 
 def _own_delay(pod: Pod) -> timedelta:

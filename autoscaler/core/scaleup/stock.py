@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from autoscaler.core.decision import Removal
 from autoscaler.core.index import Index
@@ -44,6 +45,10 @@ class Stock:
     nodes: int = 0
     cores: int = 0
     memory: int = 0
+    deadline: datetime | None = None  # the first at which something upcoming is given up
+
+    def expect_until(self, moment: datetime) -> None:
+        self.deadline = min(moment, self.deadline or moment)
 
     def count(self, capacity: Resources) -> None:
         self.nodes += 1
@@ -133,6 +138,8 @@ def _shelve_instance(stock: Stock, shelves: Shelves, group: NodeGroup, instance:
         place = _new_place(shelves, template, template.view(instance.zone), instance.instance_type)
         place.instance = instance.id
         stock.upcoming.append(place)
+        if instance.since is not None:
+            stock.expect_until(instance.since + policy.max_node_provision_time)
 
 
 def _shelve_missing(stock: Stock, shelves: Shelves, group: NodeGroup) -> None:

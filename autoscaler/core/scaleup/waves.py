@@ -150,6 +150,15 @@ def _token(launch: Launch, order: Order, snapshot: Snapshot) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:64]
 
 
+def note_asked(snapshot: Snapshot, launches: Sequence[Launch]) -> Snapshot:
+    """Remember, before the calls go out, which offerings are being asked."""
+    groups = {group.name: group for group in snapshot.groups}
+    memory = snapshot.memory
+    for launch in launches:
+        memory = memory.with_asked(groups[launch.group], launch.zone, snapshot.at)
+    return replace(snapshot, memory=memory)
+
+
 def fold_results(snapshot: Snapshot, results: Sequence[LaunchResult], jitter: float) -> Snapshot:
     """Return the world after a wave: what was launched is upcoming, what was refused is remembered.
 

@@ -1,0 +1,111 @@
+"""Keeps the Auto Scaling groups fresh, and their instances safe from AWS.
+
+Every group is read once a `interval`; those that we touched, or that still
+wait for instances, sooner. A failed read keeps what was known and waits
+longer each time. After each read, what AZRebalance could take away without a
+drain is protected from scale-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+import anyio
+import structlog
+from anyio.abc import TaskStatus
+
+from autoscaler.aws.groups import GroupSource
+from autoscaler.core.model import GroupName, Lifecycle, NodeGroup
+from autoscaler.core.scaleup.protection import Protection, protection_changes
+from autoscaler.errors import AwsError
+from autoscaler.loop.ledger import Ledger
+from autoscaler.loop.pace import Pace
+
+log = structlog.get_logger()
+
+TOUCHED_DELAY = 1.0  # seconds: AWS's listings lag behind its answers
+WAITING_INTERVAL = 10.0  # between reads of groups with instances on their way
+FIRST_RETRY, LAST_RETRY = 1.0, 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upkeep:
+    """How the groups are kept. Seconds; `protect` is None in a dry run."""
+
+    interval: float
+    protection: str  # auto | always | never
+    protect: Callable[[Protection], Awaitable[bool]] | None
+
+
+class GroupKeeper:
+    """Reads groups in the background and rings when they changed."""
+
+    def __init__(self, source: GroupSource, ledger: Ledger, pace: Pace, upkeep: Upkeep) -> None:
+        self._source = source
+        self._ledger = ledger
+        self._pace = pace
+        self._upkeep = upkeep
+        self._touched: set[GroupName] = set()
+        self._touch = anyio.Event()
+        self._denied: set[GroupName] = set()
+
+    def touch(self, names: Collection[GroupName]) -> None:
+        """Have these groups read again soon."""
+        self._touched.update(names)
+        self._touch.set()
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Read for ever; `tasks.start` returns at once: until the first read the loop is blind."""
+        task_status.started()
+        failures, whole_due = 0, anyio.current_time()
+        while True:
+            whole = anyio.current_time() >= whole_due
+            names = None if whole else self._wanted()
+            try:
+                await self._read(names)
+                failures = 0
+                if whole:
+                    whole_due = anyio.current_time() + self._upkeep.interval
+            except AwsError as error:
+                failures += 1
+                log.warning("groups.read_failed", code=error.code, error=str(error), failures=failures)
+                await anyio.sleep(min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures - 1, 10)))
+                continue
+            await self._wait(whole_due)
+
+    def _wanted(self) -> set[GroupName]:
+        names, self._touched = self._touched, set()
+        return names | {group.name for group in self._source.groups if _waits(group)}
+
+    async def _wait(self, whole_due: float) -> None:
+        """Wait until something is due: a touched group, one with instances to come, or all."""
+        waiting = any(_waits(group) for group in self._source.groups)
+        due = min(whole_due, anyio.current_time() + WAITING_INTERVAL) if waiting else whole_due
+        with anyio.move_on_at(due):
+            await self._touch.wait()
+            await anyio.sleep(TOUCHED_DELAY)
+        self._touch = anyio.Event()
+
+    async def _read(self, names: Collection[GroupName] | None) -> None:
+        if names is not None and not names:
+            return
+        before = self._source.groups
+        groups = await self._source.refresh(names)
+        self._ledger.settle(groups)
+        if groups != before:
+            self._pace.ring()
+        await self._protect(groups)
+
+    async def _protect(self, groups: Collection[NodeGroup]) -> None:
+        protect = self._upkeep.protect
+        if protect is None:
+            return
+        for change in protection_changes(groups, self._upkeep.protection):
+            if await protect(change):
+                self._touched.add(change.group)
+
+
+def _waits(group: NodeGroup) -> bool:
+    """Instances are on their way: soon they must be protected, or missed."""
+    return group.desired > group.live_units or any(one.lifecycle is Lifecycle.PENDING for one in group.instances)

@@ -1,0 +1,114 @@
+"""What the controller knows beyond the last listing of AWS.
+
+AWS's listings lag behind its own answers: an instance that LaunchInstances
+has just named may be missing from the next page. So our own deeds are laid
+over every listing until it shows them, or until that is overdue. Nothing
+here is needed to be right after a restart, only to be fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from autoscaler.core.decision import LaunchResult, Removal
+from autoscaler.core.model import GroupName, Instance, InstanceId, Lifecycle, NodeGroup
+from autoscaler.core.scaleup.capacity import CapacityMemory
+
+LISTING_LAG = timedelta(minutes=2)  # a listing that still lacks our deed after this is believed
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Our own deeds, by instance and by group, and the memory of refusals."""
+
+    memory: CapacityMemory = field(default_factory=CapacityMemory)
+    changes: int = 0  # rises with every deed: a pass could now decide differently
+    _launched: dict[InstanceId, tuple[GroupName, Instance, datetime]] = field(default_factory=dict)
+    _removed: dict[InstanceId, tuple[Removal, datetime]] = field(default_factory=dict)
+    _raised: dict[GroupName, tuple[int, datetime]] = field(default_factory=dict)  # desired that we wrote
+    _missing: dict[GroupName, int] = field(default_factory=dict)
+
+    def note_results(self, results: Iterable[LaunchResult]) -> None:
+        """Remember what a wave launched."""
+        for result in results:
+            for instance in result.launched:
+                self._launched[instance.id] = (result.launch.group, instance, result.at)
+
+    def note_raise(self, group: GroupName, desired: int, at: datetime) -> None:
+        """Remember the desired capacity that we wrote."""
+        self.changes += 1
+        self._raised[group] = (desired, at)
+        self._missing.pop(group, None)
+
+    def note_missing(self, group: GroupName, units: int) -> None:
+        """Remember how many units of desired are proven not to come."""
+        self.changes += 1
+        self._missing[group] = units
+
+    def note_withdrawn(self, group: GroupName, units_left: int) -> None:
+        """The listing shows the desired capacity without what was missing, but for units that must stay.
+
+        A group at its minimum cannot shed what does not come.
+        """
+        self.changes += 1
+        self._raised.pop(group, None)
+        if units_left:
+            self._missing[group] = units_left
+        else:
+            self._missing.pop(group, None)
+
+    def note_removal(self, removal: Removal, at: datetime) -> None:
+        """Remember an instance that we terminated."""
+        self.changes += 1
+        self._removed[removal.instance] = (removal, at)
+
+    def overlay(self, listed: Sequence[NodeGroup], at: datetime) -> tuple[NodeGroup, ...]:
+        """Lay our deeds over a listing; those that are overdue are dropped."""
+        self._forget(at)
+        by_group: dict[GroupName, list[Instance]] = {}
+        for group, instance, _ in self._launched.values():
+            by_group.setdefault(group, []).append(instance)
+        return tuple(self._overlay_one(group, by_group.get(group.name, [])) for group in listed)
+
+    def _overlay_one(self, group: NodeGroup, launched: list[Instance]) -> NodeGroup:
+        listed = {instance.id for instance in group.instances}
+        missing = [instance for instance in launched if instance.id not in listed]
+        leaving = self._removed.keys() & listed
+        units = self._missing.get(group.name, 0)
+        raised = self._raised.get(group.name)
+        if not (missing or leaving or units or raised):
+            return group
+        instances = tuple(
+            replace(one, lifecycle=Lifecycle.LEAVING) if one.id in leaving and one.is_live else one
+            for one in group.instances
+        )
+        gone = sum(
+            one.weight
+            for one in group.instances
+            if one.id in leaving and one.is_live and self._removed[one.id][0].decrement
+        )
+        desired = group.desired + sum(one.weight for one in missing) - gone
+        return replace(
+            group,
+            instances=instances + tuple(one for one in missing if one.id not in self._removed),
+            desired=max(desired, raised[0]) if raised else desired,
+            proven_missing=units,
+        )
+
+    def settle(self, listed: Iterable[NodeGroup]) -> None:
+        """Forget deeds that a listing shows: a launched instance, a desired capacity as we wrote it."""
+        for group in listed:
+            for instance in group.instances:
+                self._launched.pop(instance.id, None)
+            raised = self._raised.get(group.name)
+            if raised is not None and group.desired >= raised[0]:
+                del self._raised[group.name]
+            if group.desired <= group.live_units:
+                self._missing.pop(group.name, None)
+
+    def _forget(self, at: datetime) -> None:
+        self._launched = {key: value for key, value in self._launched.items() if at - value[2] < LISTING_LAG}
+        self._removed = {key: value for key, value in self._removed.items() if at - value[1] < 3 * LISTING_LAG}
+        self._raised = {key: value for key, value in self._raised.items() if at - value[1] < LISTING_LAG}

@@ -1,0 +1,175 @@
+"""One pass: plan, launch a wave, look again, until nothing more is to be asked.
+
+Each wave starts from the world as it is by then, so a pod that came or went
+while AWS was answering counts; what a refusal taught is carried along. A dry
+run ends after the first plan.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from autoscaler import clock
+from autoscaler.core.decision import Decision, Launch, LaunchResult, Removal
+from autoscaler.core.planner import plan
+from autoscaler.core.scaleup.waves import fold_results, note_asked
+from autoscaler.core.snapshot import Snapshot, Wave
+from autoscaler.loop.ledger import Ledger
+from autoscaler.loop.ports import Eyes, Hands, Voice
+from autoscaler.publish.report import PassReport, WaveReport, nodes_of
+
+log = structlog.get_logger()
+
+MOST_WAVES = 100  # far above what any list of tiers needs: a pass that gets there has a fault
+PARALLEL_CALLS = 40
+
+
+@dataclass(slots=True)
+class Course:
+    """How a running pass has gone so far."""
+
+    rung_at: float | None  # monotonic: the change that woke it
+    waves: int = 0
+    launched: int = 0
+    reaction: float | None = None
+    phases: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the time taken inside to the phase."""
+        began = clock.monotonic()
+        try:
+            yield
+        finally:
+            self.phases[name] += clock.monotonic() - began
+
+    def note_launch(self) -> None:
+        """The first launch request is about to be sent."""
+        self.waves += 1
+        if self.reaction is None and self.rung_at is not None:
+            self.reaction = clock.monotonic() - self.rung_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Senses:
+    """The outside, as a pass meets it. Without hands it is a dry run."""
+
+    eyes: Eyes
+    voice: Voice
+    hands: Hands | None
+
+
+class Pass:
+    """Runs passes; keeps nothing between them but the ledger."""
+
+    def __init__(self, senses: Senses, ledger: Ledger, jitter: Callable[[], float]) -> None:
+        self._senses = senses
+        self._ledger = ledger
+        self._jitter = jitter
+        self._calls = anyio.CapacityLimiter(PARALLEL_CALLS)
+        self.next_at: datetime | None = None  # when the last decision changes by itself
+
+    async def run(self, rung_at: float | None = None) -> bool:
+        """Run one pass; return False when there was no sight to decide on.
+
+        `rung_at` is when the change that woke it was seen, monotonic.
+        """
+        eyes, voice, hands = self._senses.eyes, self._senses.voice, self._senses.hands
+        course, wave = Course(rung_at), Wave()
+        while True:
+            reasons = eyes.blind()
+            if reasons:
+                voice.blind(reasons)
+                return False
+            with course.phase("observe"):
+                snapshot = replace(eyes.look(clock.now()), wave=wave)
+            with course.phase("plan"):
+                decision = await to_thread.run_sync(plan, snapshot)
+            results: list[LaunchResult] = []
+            if hands is not None:
+                with course.phase("act"):
+                    results = await self._launch(hands, snapshot, decision.launches, course)
+                    wave = self._fold(snapshot, results)
+            report = WaveReport(snapshot=snapshot, decision=decision, results=tuple(results))
+            with course.phase("publish"):
+                voice.wave(report)
+            if results and course.waves < MOST_WAVES:
+                continue
+            if results:
+                log.error("pass.endless", waves=course.waves)
+            elif hands is not None:
+                with course.phase("act"):
+                    await self._remove(hands, snapshot, decision)
+            self.next_at = decision.next_at
+            voice.passed(_report(course, report, is_dry=hands is None))
+            return True
+
+    async def _launch(
+        self, hands: Hands, snapshot: Snapshot, launches: Sequence[Launch], course: Course
+    ) -> list[LaunchResult]:
+        """Send a wave's calls in parallel and wait for all answers."""
+        if not launches:
+            return []
+        self._ledger.memory = note_asked(snapshot, launches).memory
+        groups = {group.name: group for group in snapshot.groups}
+        results: dict[int, LaunchResult] = {}
+
+        async def send(position: int, launch: Launch) -> None:
+            async with self._calls:
+                results[position] = await hands.launch(launch, groups[launch.group])
+
+        course.note_launch()
+        async with anyio.create_task_group() as tasks:
+            for position, launch in enumerate(launches):
+                tasks.start_soon(send, position, launch)
+        hands.touched({launch.group for launch in launches})
+        course.launched += sum(nodes_of(result) for result in results.values())
+        return [results[position] for position in sorted(results)]
+
+    def _fold(self, snapshot: Snapshot, results: Sequence[LaunchResult]) -> Wave:
+        """Learn from a wave's answers; return where the pass stands."""
+        if not results:
+            return snapshot.wave
+        after = fold_results(replace(snapshot, memory=self._ledger.memory), results, self._jitter())
+        self._ledger.memory = after.memory
+        self._ledger.note_results(results)
+        return after.wave
+
+    async def _remove(self, hands: Hands, snapshot: Snapshot, decision: Decision) -> None:
+        """Terminate what is surplus, and what never became a Node; the latter's group backs off."""
+        groups = {group.name: group for group in snapshot.groups}
+
+        async def remove(removal: Removal) -> None:
+            async with self._calls:
+                if not await hands.remove(removal, groups[removal.group]):
+                    return
+            at = clock.now()
+            self._ledger.note_removal(removal, at)
+            if removal.reason == "NoNode":
+                detail = f"instance {removal.instance} did not become a Node in time"
+                self._ledger.memory = self._ledger.memory.group_failed(removal.group, detail, at, snapshot.policy)
+
+        async with anyio.create_task_group() as tasks:
+            for removal in decision.removals:
+                tasks.start_soon(remove, removal)
+        if decision.removals:
+            hands.touched({removal.group for removal in decision.removals})
+
+
+def _report(course: Course, last: WaveReport, *, is_dry: bool) -> PassReport:
+    return PassReport(
+        last=last,
+        waves=course.waves,
+        launched=course.launched,
+        phases=dict(course.phases),
+        reaction=course.reaction,
+        dry_run=is_dry,
+    )

@@ -1,0 +1,62 @@
+"""The eyes: what the caches hold, with our own deeds laid over it.
+
+A failed read is not an empty list. As long as a kind has not synced, is
+silent for too long, or the groups were never read, nothing may be decided,
+and the reason is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import anyio
+
+from autoscaler import clock
+from autoscaler.aws.groups import GroupSource
+from autoscaler.config import Config
+from autoscaler.config.policy import to_policy
+from autoscaler.core.snapshot import Snapshot
+from autoscaler.kubernetes.cluster import ClusterCache
+from autoscaler.loop.ledger import Ledger
+
+GROUPS_TOO_OLD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """Looks at the cluster's caches and the groups as last read."""
+
+    cluster: ClusterCache
+    groups: GroupSource
+    ledger: Ledger
+    config: Config
+
+    def blind(self) -> tuple[str, ...]:
+        """Return why nothing may be decided now."""
+        reasons = [f"the cache of {kind} is not synced or stale" for kind in self.cluster.stale(anyio.current_time())]
+        read_at = self.groups.refreshed_at
+        bound = max(GROUPS_TOO_OLD, 3 * self.config.aws_refresh_interval)
+        if read_at is None:
+            reasons.append("the Auto Scaling groups were never read")
+        elif clock.now() - read_at > bound:
+            reasons.append(f"the Auto Scaling groups were last read at {read_at:%H:%M:%S}")
+        return tuple(reasons)
+
+    def look(self, at: datetime) -> Snapshot:
+        """Return the world as it is now."""
+        view = self.cluster.view()
+        return Snapshot(
+            at=at,
+            pods=view.pods,
+            nodes=view.nodes,
+            groups=self.ledger.overlay(self.groups.groups, at),
+            daemonsets=view.daemonsets,
+            namespaces=view.namespaces,
+            policy=to_policy(self.config, view.tiers),
+            memory=self.ledger.memory,
+        )
+
+    def change(self) -> object:
+        """Return what a pass hangs on: any difference may change a decision."""
+        return self.cluster.generation, self.groups.groups, self.ledger.changes

@@ -1,0 +1,66 @@
+"""The voice: waves and passes to metrics, log lines and events of the cluster.
+
+Everything told is read off the reports; nothing here decides. A dry run has
+no recorder: it writes nothing to the cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from autoscaler import clock
+from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
+from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
+from autoscaler.metrics import Metrics, series
+from autoscaler.publish.events import WARNING, Anchors, Event, invalid_priorities
+from autoscaler.publish.publisher import Publisher
+from autoscaler.publish.report import PassReport, WaveReport
+
+log = structlog.get_logger()
+
+
+@dataclass(kw_only=True)
+class Speaker:
+    """Tells of waves and passes."""
+
+    metrics: Metrics
+    publisher: Publisher
+    anchors: Anchors
+    cluster: ClusterCache
+    recorder: EventRecorder | None
+    _reasons: tuple[str, ...] = ()
+    _fault: ConfigFault | None = None
+
+    def wave(self, report: WaveReport) -> None:
+        """Tell of one wave."""
+        self._reasons = ()
+        self._record(self.publisher.tell_wave(report))
+
+    def passed(self, report: PassReport) -> None:
+        """Tell of a whole pass, and of configuration that it could not use."""
+        self.publisher.tell_pass(report)
+        fault = self.cluster.config_fault
+        if fault is not None:
+            if fault != self._fault:
+                self.metrics.add(series.CONFIG_FAULTS, kind="priorities")
+            self._record((invalid_priorities(self.anchors.priorities._replace(uid=fault.uid), fault.detail),))
+        self._fault = fault
+
+    def blind(self, reasons: Sequence[str]) -> None:
+        """Tell, once for each change of the reasons, that nothing can be decided."""
+        self.metrics.add(series.PASSES, result="not-ready")
+        if tuple(reasons) != self._reasons:
+            self._reasons = tuple(reasons)
+            log.warning("pass.impossible", reasons=list(reasons))
+
+    def _record(self, found: Iterable[Event]) -> None:
+        if self.recorder is None:
+            return
+        at = clock.now()
+        for one in found:
+            about = ObjectRef(one.kind, one.name, one.namespace, one.uid)
+            note = EventNote(about=about, reason=one.reason, message=one.message, at=at, is_warning=one.type == WARNING)
+            self.recorder.record(note)
