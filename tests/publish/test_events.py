@@ -117,8 +117,6 @@ class TestEvents:
         )
         fault = GroupFault(code="InvalidTag", detail="resources/cpu: 'x' is no quantity")
         seen = world(group("spot-a", faults=(fault,)))
-            group("spot-a", faults=(GroupFault(code="InvalidTag", detail="resources/cpu: 'x' is no quantity"),))
-        )
         assert told(Decision(at=NOW, removals=removals), seen=seen) == [
             (
                 STATUS.name,
