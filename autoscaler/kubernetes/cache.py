@@ -20,12 +20,13 @@ import anyio
 import anyio.abc
 import msgspec
 import structlog
+from anyio.streams.memory import MemoryObjectSendStream
 
 from autoscaler.core.model import Uid
 from autoscaler.errors import KubernetesError
 from autoscaler.kubernetes.convert import MalformedObjectError, key_of
 from autoscaler.kubernetes.transport import JSON, METADATA, METADATA_LIST, Api
-from autoscaler.kubernetes.wire import Codec, Malformed, WireMeta
+from autoscaler.kubernetes.wire import Codec, Malformed, WireMeta, read_continue
 
 log = structlog.get_logger()
 
@@ -145,32 +146,60 @@ class Reflector(Generic[W, T]):
         """Read all pages, then show them at once. Raises KubernetesError; the old content stays until then."""
         found: dict[Uid, T] = {}
         unreadable: dict[Uid, MalformedObjectError] = {}
-        query = {"limit": str(self._pace.page), **self.kind.selector}
-        accept = METADATA_LIST if self.kind.metadata_only else JSON
+        version = ""
+        send, receive = anyio.create_memory_object_stream[bytes](1)
+        failed: list[KubernetesError] = []
         with _COLLECTOR.rest():
-            while True:
-                body = await self._api.get_bytes(self.kind.path, query, accept)
+            async with anyio.create_task_group() as tasks, receive:
+                tasks.start_soon(self._fetch_pages, send, failed)
                 try:
-                    head, items = self._codec.read_page(body)
-                except msgspec.DecodeError as error:
-                    raise KubernetesError(0, _UNDECODABLE, f"LIST {self.kind.path}: {error}") from error
-                del body
-                self._alive_at = anyio.current_time()
-                for item in items:
-                    uid, value = self._read(item, unreadable)
-                    if value is not None:
-                        found[uid] = value
-                del items
-                if not head.continue_:
-                    break
-                query["continue"] = head.continue_
-        if not head.resource_version:
-            raise KubernetesError(0, _UNDECODABLE, f"LIST {self.kind.path}: metadata.resourceVersion is missing")
+                    async for body in receive:
+                        version = self._read_page(body, found, unreadable)
+                        del body  # pages are the largest objects here: hold one, not two
+                except KubernetesError as error:
+                    failed.insert(0, error)
+                    tasks.cancel_scope.cancel()
+        if failed:
+            raise failed[0]
         self._replace(found, unreadable)
-        self._version = head.resource_version
+        self._version = version
         self.lists += 1
         self.absent = False
         self.synced = True
+
+    async def _fetch_pages(self, pages: MemoryObjectSendStream[bytes], failed: list[KubernetesError]) -> None:
+        """Fetch pages one ahead, so that the server prepares the next while we read this one."""
+        query = {"limit": str(self._pace.page), **self.kind.selector}
+        accept = METADATA_LIST if self.kind.metadata_only else JSON
+        with pages:
+            try:
+                while True:
+                    body = await self._api.get_bytes(self.kind.path, query, accept)
+                    self._alive_at = anyio.current_time()
+                    token = read_continue(body)
+                    await pages.send(body)
+                    del body
+                    if not token:
+                        return
+                    query["continue"] = token
+            except KubernetesError as error:
+                failed.append(error)
+            except msgspec.DecodeError as error:
+                failed.append(KubernetesError(0, _UNDECODABLE, f"LIST {self.kind.path}: {error}"))
+
+    def _read_page(self, body: bytes, found: dict[Uid, T], unreadable: dict[Uid, MalformedObjectError]) -> str:
+        """Add the objects of a page to those found; return its resourceVersion. Raises KubernetesError."""
+        try:
+            head, items = self._codec.read_page(body)
+        except msgspec.DecodeError as error:
+            raise KubernetesError(0, _UNDECODABLE, f"LIST {self.kind.path}: {error}") from error
+        if not head.resource_version:
+            raise KubernetesError(0, _UNDECODABLE, f"LIST {self.kind.path}: metadata.resourceVersion is missing")
+        for item in items:
+            uid, value = self._read(item, unreadable)
+            if value is not None:
+                found[uid] = value
+        return head.resource_version
 
     def _replace(self, found: dict[Uid, T], unreadable: dict[Uid, MalformedObjectError]) -> None:
         before, self.objects, self.unreadable = self.objects, found, unreadable

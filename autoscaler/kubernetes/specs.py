@@ -8,7 +8,7 @@ makes the whole object malformed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -267,13 +267,15 @@ def compact(wire: WirePodSpec) -> None:
     """
     wire.node_name = None
     if wire.volumes:
-        wire.volumes = tuple(volume for volume in wire.volumes if any(read(volume) for read in _CONSTRAINING))
+        wire.volumes = tuple([volume for volume in wire.volumes if _matters(volume)])
 
 
-_CONSTRAINING: tuple[Callable[[WireVolume], object], ...] = (
-    lambda volume: volume.persistent_volume_claim is not None,
-    lambda volume: volume.ephemeral is not None,
-    lambda volume: volume.aws_elastic_block_store is not None,
-    lambda volume: volume.gce_persistent_disk is not None,
-    _is_local,
-)
+def _matters(volume: WireVolume) -> bool:
+    return (
+        volume.empty_dir is not None
+        or volume.persistent_volume_claim is not None
+        or volume.host_path is not None
+        or volume.ephemeral is not None
+        or volume.aws_elastic_block_store is not None
+        or volume.gce_persistent_disk is not None
+    )

@@ -1,0 +1,169 @@
+"""How long the caches take to sync with a big cluster, and what they weigh.
+
+The pages come from a process of their own; the caches run in another, so that
+its memory is theirs alone. `ratio_to_decode` compares with fetching the same
+pages and decoding them into structs of the same fields, which are dropped: no
+sharing, no conversion, no caches. `decode_seconds_150000` leaves out the
+fetching as well.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from urllib.request import urlopen
+
+import anyio
+import anyio.to_thread
+
+from autoscaler.kubernetes.cache import Pace
+from autoscaler.kubernetes.cluster import ClusterCache, ClusterSettings
+from autoscaler.kubernetes.transport import KubernetesSettings, connect
+from autoscaler.kubernetes.wire import Codec, WireNode, WirePod
+from bench.pages import pages
+from bench.result import Result
+
+NODES = 5_000
+EVENTS = 20_000
+
+
+def run() -> Result:
+    """Sync with 30,000 and with 150,000 pods."""
+    small = measure(30_000)
+    large = measure(150_000)
+    raw = raw_seconds(150_000)
+    return Result(
+        bench="sync",
+        figures={
+            "seconds_30000": small["seconds"],
+            "seconds_150000": large["seconds"],
+            "raw_seconds_150000": raw,
+            "decode_seconds_150000": decode_seconds(150_000),
+            "ratio_to_decode": large["seconds"] / raw,
+            "rss_mb_150000": large["rss_mb"],
+            "peak_mb_150000": large["peak_mb"],
+            "events_per_second": large["events_per_second"],
+        },
+        floors={"ratio_to_decode": 1.6, "rss_mb_150000": 250.0},
+        left_out="TLS and gzip; a real API server's own pace",
+    )
+
+
+def measure(pods: int) -> dict[str, float]:
+    """Sync with a page server in processes of their own."""
+    return _in_process("sync", pods)
+
+
+def raw_seconds(pods: int) -> float:
+    """Fetch and decode the same pages, and do nothing else with them."""
+    return _in_process("raw", pods)["seconds"]
+
+
+def _in_process(what: str, pods: int) -> dict[str, float]:
+    with page_server(pods) as url:
+        command = [sys.executable, "-m", "bench.sync", what, url, str(pods)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+@contextmanager
+def page_server(pods: int) -> Iterator[str]:
+    """Run a page server; yield its address."""
+    command = [sys.executable, "-m", "bench.pages", str(pods), str(NODES)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+def decode_seconds(pods: int) -> float:
+    """Decode the same bytes into the same structs, page by page; making the pages is not counted."""
+    codec, total = Codec(WirePod), 0.0
+    gc.disable()
+    try:
+        for body in pages(pods, NODES):
+            started = perf_counter()
+            codec.read_page(body)
+            total += perf_counter() - started
+    finally:
+        gc.enable()
+    return total
+
+
+async def fetch_raw(url: str, pods: int) -> dict[str, float]:
+    """Fetch and decode every page of pods and nodes, one after the other."""
+    readers: dict[str, Callable[[bytes], Any]] = {
+        "/api/v1/pods": Codec(WirePod).read_page,
+        "/api/v1/nodes": Codec(WireNode).read_page,
+    }
+    count = 0
+    gc.disable()
+    async with connect(KubernetesSettings(master_url=url)) as api:
+        started = perf_counter()
+        for path, read in readers.items():
+            query = {"limit": "500"}
+            while True:
+                head, items = read(await api.get_bytes(path, query))
+                count += len(items)
+                del items
+                if not head.continue_:
+                    break
+                query["continue"] = head.continue_
+        seconds = perf_counter() - started
+    assert count == pods + NODES
+    return {"seconds": seconds}
+
+
+async def sync(url: str, pods: int) -> dict[str, float]:
+    """Sync once, then take events; returns the figures of this process."""
+    async with connect(KubernetesSettings(master_url=url)) as api, anyio.create_task_group() as tasks:
+        cache = ClusterCache(api, ClusterSettings(pace=Pace(jitter=lambda: 0.5)))
+        started = perf_counter()
+        await tasks.start(cache.run)
+        seconds = perf_counter() - started
+        assert len(cache.pods.objects) == pods
+        rss, peak = _memory()
+        before = cache.pods.generation
+        await anyio.to_thread.run_sync(urlopen, f"{url}/events?count={EVENTS}")
+        first = await _reach(cache, before + 1)
+        started = perf_counter()
+        await _reach(cache, before + EVENTS)
+        rate = (before + EVENTS - first) / (perf_counter() - started)
+        tasks.cancel_scope.cancel()
+    return {"seconds": seconds, "rss_mb": rss, "peak_mb": peak, "events_per_second": rate}
+
+
+async def _reach(cache: ClusterCache, generation: int) -> int:
+    """Wait until so many changes have arrived; heartbeats wake nobody, so it looks by itself."""
+    reached = cache.pods.generation
+    while reached < generation:
+        await anyio.sleep(0.001)
+        reached = cache.pods.generation
+    return reached
+
+
+def _memory() -> tuple[float, float]:
+    """Return the resident memory of this process, now and at its highest, in MB."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    now, peak = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+    return now, peak
+
+
+def main(what: str, url: str, pods: str) -> None:
+    """Measure in this process and print the figures as JSON."""
+    measured = anyio.run(sync if what == "sync" else fetch_raw, url, int(pods))
+    print(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
