@@ -96,7 +96,7 @@ def fill(metrics: Metrics, one: Series, values: dict[str, str]) -> None:
     if isinstance(one, Spread):
         metrics.observe(one, 1.0, **values)
     elif isinstance(one, Count):
-        metrics.add(one, **values)
+        metrics.add(one, 1, **values)
     elif isinstance(one, Level):
         metrics.put(one, 1, **values)
 

@@ -29,6 +29,7 @@ class Metrics:
         self._shown = _Shown(self._registry)
         self._families = {one: _family(one, self._registry) for one in SERIES if per_group or not one.per_group}
         self._told: dict[Series, set[tuple[str, ...]]] = {series: set() for series in self._families}
+        self._carried: dict[tuple[Series, tuple[tuple[str, str], ...]], float] = {}
         self.put(BUILD_INFO, 1, version=version, python=platform.python_version())
 
     def add(self, series: Count, amount: float = 1, **labels: str) -> None:
@@ -36,6 +37,14 @@ class Metrics:
         family = self._child(series, labels)
         if isinstance(family, prometheus.Counter | prometheus.Gauge):
             family.inc(amount)
+
+    def carry(self, series: Count, total: float, **labels: str) -> None:
+        """Count up to a total that somebody else keeps since the start; a smaller one than before adds nothing."""
+        key = (series, tuple(sorted(labels.items())))
+        grown = total - self._carried.get(key, 0)
+        if grown > 0:
+            self._carried[key] = total
+            self.add(series, grown, **labels)
 
     def put(self, series: Level, value: float, **labels: str) -> None:
         """Say what is so now."""
@@ -60,14 +69,14 @@ class Metrics:
             told[accepted] = told.get(accepted, 0) + value
         for name, value in told.items():
             self.put(series, value, **{label.name: name})
-        self._forget(series, [values for values in self._told[series] if values[0] not in told])
+        self._forget(series, [values for values in (*self._told[series],) if values[0] not in told])
 
     def keep_groups(self, names: Collection[str]) -> None:
         """Drop the series of groups that are not among `names`."""
         for series, told in self._told.items():
             for at, label in enumerate(series.labels):
                 if label.name == "node_group":
-                    self._forget(series, [values for values in told if values[at] not in names])
+                    self._forget(series, [values for values in (*told,) if values[at] not in names])
 
     def render(self) -> bytes:
         """Write everything in the Prometheus text format. Takes milliseconds: call it from a worker thread."""

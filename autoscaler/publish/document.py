@@ -7,12 +7,15 @@ are added, never renamed; a key is always there, if only empty.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from autoscaler.core.decision import Cause, Decision, Outcome, Verdict
+from autoscaler.core.decision import Cause, Decision, Outcome
 from autoscaler.core.model import GroupName, PodKey, Zone
 from autoscaler.publish.reasons import whys
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
@@ -20,7 +23,7 @@ def to_json(decision: Decision) -> dict[str, Any]:
     return {
         "at": format_time(decision.at),
         "launches": _launches(decision),
-        "verdicts": {str(key): _verdict(verdict) for key, verdict in sorted(decision.verdicts.items())},
+        "verdicts": dict(_verdicts(decision)),
         "drains": [
             {"node": drain.node, "cause": str(drain.cause), "pods": [str(key) for key in sorted(drain.pods)]}
             for drain in decision.drains
@@ -30,8 +33,17 @@ def to_json(decision: Decision) -> dict[str, Any]:
 
 
 def write_json(decision: Decision) -> str:
-    """The document as text, ending with a newline."""
-    return json.dumps(to_json(decision), indent=2, ensure_ascii=False) + "\n"
+    """The document as text, one launch, verdict, drain or node a line; ends with a newline."""
+    parts = []
+    for key, value in to_json(decision).items():
+        if isinstance(value, list) and value:
+            text = "[\n  " + ",\n  ".join(map(_encode, value)) + "\n ]"
+        elif isinstance(value, dict) and value:
+            text = "{\n  " + ",\n  ".join(f"{_encode(name)}: {_encode(one)}" for name, one in value.items()) + "\n }"
+        else:
+            text = _encode(value)
+        parts.append(f"{_encode(key)}: {text}")
+    return "{" + ",\n ".join(parts) + "}\n"
 
 
 def format_time(at: datetime) -> str:
@@ -59,9 +71,15 @@ def _launches(decision: Decision) -> list[dict[str, Any]]:
     ]
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    document: dict[str, Any] = {"outcome": str(verdict.outcome)}
-    if verdict.outcome is Outcome.LAUNCH:
-        document["group"] = verdict.group
-    document["objections"] = {group: whys(raised) for group, raised in sorted(verdict.objections.items()) if raised}
-    return document
+def _verdicts(decision: Decision) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Pods of a class share their objections, so each is written once."""
+    shared: dict[int, dict[str, list[str]]] = {}
+    for key, verdict in sorted(decision.verdicts.items()):
+        objections = shared.get(id(verdict.objections))
+        if objections is None:
+            objections = {group: whys(raised) for group, raised in sorted(verdict.objections.items()) if raised}
+            shared[id(verdict.objections)] = objections
+        document: dict[str, Any] = {"outcome": str(verdict.outcome)}
+        if verdict.outcome is Outcome.LAUNCH:
+            document["group"] = verdict.group
+        yield str(key), {**document, "objections": objections}

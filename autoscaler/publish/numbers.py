@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from datetime import timedelta
 
-from autoscaler.core.decision import Decision, LaunchResult, Outcome, RefusalKind, Verdict, Why
+from autoscaler.core.decision import LaunchResult, Outcome, RefusalKind, Verdict, Why
 from autoscaler.core.model import GroupName, Node, NodeGroup, PodKey, Uid
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.errors import AwsError, KubernetesError
@@ -21,6 +21,7 @@ _FAILURES = {
     RefusalKind.NO_ANSWER: "apiCallError",
 }
 _HELPLESS = (Outcome.LAUNCH, Outcome.WAITING, Outcome.UNSCHEDULABLE)  # no place on nodes that exist or come
+_SERVED = (Outcome.LAUNCH, Outcome.FITS_EXISTING, Outcome.FITS_UPCOMING)
 
 
 def count_wave(metrics: Metrics, report: WaveReport) -> None:
@@ -79,7 +80,6 @@ def count_pass(metrics: Metrics, report: PassReport) -> None:
     if report.reaction is not None:
         metrics.observe(series.WAKE_TO_LAUNCH, report.reaction)
     _tell_pods(metrics, decision.verdicts)
-    _tell_limits(metrics, decision)
     _tell_cluster(metrics, snapshot)
     _tell_groups(metrics, snapshot)
 
@@ -128,41 +128,36 @@ def _depths(snapshot: Snapshot) -> Mapping[GroupName, int]:
 
 
 def _tell_pods(metrics: Metrics, verdicts: Mapping[PodKey, Verdict]) -> None:
-    outcomes = Counter(verdict.outcome for verdict in verdicts.values())
-    metrics.replace(series.PODS, {str(outcome): number for outcome, number in outcomes.items()})
-    distinct: dict[object, Verdict] = {}
-    numbers: Counter[object] = Counter()
-    for verdict in verdicts.values():
-        alike = identity(verdict)
-        distinct.setdefault(alike, verdict)
-        numbers[alike] += 1
+    """Pods by fate and by reason; each limit that keeps one waiting counts once a pass."""
+    kinds = {identity(verdict): verdict for verdict in verdicts.values()}
+    numbers = Counter(identity(verdict) for verdict in verdicts.values())
+    outcomes: Counter[Outcome] = Counter()
     objections: Counter[str] = Counter()
-    for alike, verdict in distinct.items():
-        if verdict.outcome not in (Outcome.LAUNCH, Outcome.FITS_EXISTING, Outcome.FITS_UPCOMING):
-            for why in {*_whys(verdict)}:
-                objections[why] += numbers[alike]
+    waiting: set[Why] = set()
+    for kind, verdict in kinds.items():
+        outcomes[verdict.outcome] += numbers[kind]
+        if verdict.outcome in _SERVED:
+            continue
+        reasons = {*_whys(verdict)}
+        objections.update(dict.fromkeys(reasons, numbers[kind]))
+        if verdict.outcome is Outcome.WAITING:
+            waiting |= reasons
+    metrics.replace(series.PODS, {str(outcome): number for outcome, number in outcomes.items()})
     metrics.replace(series.OBJECTIONS, objections)
     pending = {
         "unschedulable": sum(outcomes[outcome] for outcome in _HELPLESS),
         "scheduler_unprocessed": objections[Why.NOT_YET_JUDGED],
     }
     metrics.replace(series.UNSCHEDULABLE_PODS, pending)
+    for why, reason in ((Why.CORES_TOTAL, "CpuResourceLimit"), (Why.MEMORY_TOTAL, "MemoryResourceLimit")):
+        if why in waiting:
+            metrics.add(series.SKIPPED_SCALE_UPS, direction="up", reason=reason)
 
 
 def _whys(verdict: Verdict) -> Iterator[Why]:
     for raised in (*verdict.objections.values(), verdict.reasons):
         for objection in raised:
             yield objection.why
-
-
-def _tell_limits(metrics: Metrics, decision: Decision) -> None:
-    """Once a pass for each limit that keeps a pod waiting."""
-    waiting = {
-        why for verdict in decision.verdicts.values() if verdict.outcome is Outcome.WAITING for why in _whys(verdict)
-    }
-    for why, reason in ((Why.CORES_TOTAL, "CpuResourceLimit"), (Why.MEMORY_TOTAL, "MemoryResourceLimit")):
-        if why in waiting:
-            metrics.add(series.SKIPPED_SCALE_UPS, direction="up", reason=reason)
 
 
 def _tell_cluster(metrics: Metrics, snapshot: Snapshot) -> None:

@@ -18,15 +18,6 @@ from autoscaler.publish.report import Answer, answer_of
 _PODS = 4
 _GROUPS = 6
 _REFUSALS = 3
-_SAYING = {
-    Outcome.LAUNCH: "get a new node",
-    Outcome.FITS_EXISTING: "fit on an existing node",
-    Outcome.FITS_UPCOMING: "fit on an upcoming node",
-    Outcome.WAITING: "wait",
-    Outcome.UNSCHEDULABLE: "cannot be served",
-    Outcome.EXPENDABLE: "are expendable",
-    Outcome.IGNORED: "are left alone",
-}
 
 
 def render_text(decision: Decision) -> str:
@@ -46,16 +37,17 @@ def render_text(decision: Decision) -> str:
 
 
 def headline(decision: Decision) -> str:
-    """One sentence: nodes, pods by fate, drains."""
+    """One line: new nodes, pods by outcome, what is removed."""
     nodes = sum(launch.count for launch in decision.launches)
-    parts = [f"{_count(nodes, 'new node')}"] if nodes else []
     fates = Counter(verdict.outcome for verdict in decision.verdicts.values())
-    parts += [f"{_count(fates[outcome], 'pod')} {saying}" for outcome, saying in _SAYING.items() if fates[outcome]]
-    if decision.drains:
-        parts.append(f"{_count(len(decision.drains), 'node')} drained")
-    if decision.removals:
-        parts.append(f"{_count(len(decision.removals), 'instance')} terminated")
-    return ", ".join(parts) or "nothing to do"
+    pods = ", ".join(f"{fates[outcome]} {outcome}" for outcome in Outcome if fates[outcome])
+    parts = [
+        _count(nodes, "new node") if nodes else "",
+        f"pods: {pods}" if pods else "",
+        _count(len(decision.drains), "drain") if decision.drains else "",
+        _count(len(decision.removals), "termination") if decision.removals else "",
+    ]
+    return "; ".join(part for part in parts if part) or "nothing to do"
 
 
 def launch_line(launch: Launch) -> str:

@@ -13,13 +13,15 @@ from autoscaler.core.decision import (
     Verdict,
     Why,
 )
-from autoscaler.core.model import Market
+from autoscaler.core.model import InstanceShape, InstanceType, Market
+from autoscaler.core.resources import Resources
 from autoscaler.errors import AwsError, KubernetesError
 from autoscaler.metrics import Metrics
+from autoscaler.publish.calls import CacheState, count_aws_call, count_caches, count_events, count_kubernetes_call
 from autoscaler.publish.numbers import count_error, count_pass, count_removed, count_wave
 from autoscaler.publish.publisher import Publisher
 from autoscaler.publish.report import PassReport, WaveReport
-from tests.builders import NOW, group, instance, node, policy, shape
+from tests.builders import NOW, group, instance, node, policy
 from tests.publish.telling import (
     ANCHORS,
     WEB_1,
@@ -45,9 +47,12 @@ def figures(metrics: Metrics) -> dict[str, float]:
 class TestNumbers:
     def test_a_wave_is_counted_by_answer_and_class(self) -> None:
         metrics = Metrics()
+        gpus = InstanceShape(
+            instance_type=InstanceType("p3.2xlarge"), capacity=Resources({"cpu": 8000, "nvidia.com/gpu": 1})
+        )
         seen = world(
             group("spot-a"),
-            group("od-a", market=Market.ON_DEMAND, shapes=(shape("p3.2xlarge", **{"nvidia.com/gpu": "1"}),)),
+            group("od-a", market=Market.ON_DEMAND, shapes=(gpus,)),
             policy=policy({30: ["spot"], 20: ["other"], 10: ["od"]}),
         )
         results = (
@@ -139,6 +144,44 @@ class TestNumbers:
         found = figures(metrics)
         assert found["cluster_autoscaler_old_unregistered_nodes_removed_count"] == 1
         assert found["priority_autoscaler_surplus_nodes_returned_total"] == 1
+
+
+class TestCalls:
+    def test_a_refusal_for_capacity_is_an_answer(self) -> None:
+        metrics = Metrics()
+        for refusal in (
+            None,
+            RefusalKind.NO_CAPACITY,
+            RefusalKind.THROTTLED,
+            RefusalKind.NO_ANSWER,
+            RefusalKind.UNKNOWN,
+        ):
+            count_aws_call(metrics, "LaunchInstances", refusal, 0.5)
+        found = figures(metrics)
+        assert found["priority_autoscaler_api_calls_total aws answered"] == 2
+        assert found["priority_autoscaler_api_calls_total aws error"] == 1
+        assert found["priority_autoscaler_api_throttles_total aws server"] == 1
+        assert found["cluster_autoscaler_aws_request_duration_seconds_count LaunchInstances error"] == 2
+        assert found["cluster_autoscaler_aws_request_duration_seconds_count LaunchInstances timeout"] == 1
+
+    @pytest.mark.parametrize(
+        ("status", "result"), [(200, "answered"), (409, "answered"), (429, "throttled"), (500, "error"), (0, "timeout")]
+    )
+    def test_requests_are_counted_by_status(self, status: int, result: str) -> None:
+        metrics = Metrics()
+        count_kubernetes_call(metrics, status)
+        assert figures(metrics)[f"priority_autoscaler_api_calls_total kubernetes {result}"] == 1
+
+    def test_caches_of_one_kind_count_together_and_totals_are_taken_over_once(self) -> None:
+        metrics = Metrics()
+        for malformed in (2, 3):
+            count_caches(metrics, (CacheState("ConfigMap", 1, 5.0, malformed), CacheState("ConfigMap", 2, 1.0)))
+            count_events(metrics, sent=7, repeated=1, dropped=0)
+        found = figures(metrics)
+        assert found["priority_autoscaler_cache_objects ConfigMap"] == 3
+        assert found["priority_autoscaler_cache_age_seconds ConfigMap"] == 5.0
+        assert found["priority_autoscaler_malformed_objects_total ConfigMap"] == 3
+        assert found["priority_autoscaler_events_total sent"] == 7
 
 
 class TestPublisher:

@@ -64,7 +64,7 @@ class TestDocument:
     def test_order_changes_no_byte(self) -> None:
         one, two = crisis(), crisis()
         shuffled = Decision(
-            at=two.at, launches=two.launches[::-1], verdicts=dict(reversed(two.verdicts.items())), drains=two.drains,
+            at=two.at, launches=two.launches[::-1], verdicts=dict([*two.verdicts.items()][::-1]), drains=two.drains,
             removals=two.removals, kept=two.kept,
         )  # fmt: skip
         assert write_json(one) == write_json(shuffled)
@@ -83,8 +83,8 @@ class TestDocument:
 class TestText:
     def test_tells_all_that_happens(self) -> None:
         assert render_text(crisis()) == (
-            "2026-01-01T12:00:00Z  3 new nodes, 2 pods get a new node, 1 pod fit on an existing node, "
-            "1 pod cannot be served, 1 node drained, 1 instance terminated\n"
+            "2026-01-01T12:00:00Z  3 new nodes; pods: 2 launch, 1 fits-existing, 1 unschedulable; "
+            "1 drain; 1 termination\n"
             "\nlaunch\n  1 x od-a in any zone, Headroom\n  2 x spot-b in eu-west-3a for shop/web-1, shop/web-2\n"
             "\ndrain\n  ip-10-0-0-1: ReturnToSpot, moving shop/a, shop/b\n"
             "\nterminate\n  i-1 of spot-a: NoNode\n"
