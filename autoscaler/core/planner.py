@@ -14,13 +14,13 @@ from autoscaler.core.index import Index
 from autoscaler.core.model import GroupName, Offering, Pod, PodKey
 from autoscaler.core.scaleup.buy import Buyer, Purchase
 from autoscaler.core.scaleup.candidates import choose_candidates
+from autoscaler.core.scaleup.housing import fill_stock
 from autoscaler.core.scaleup.judge import Judge
 from autoscaler.core.scaleup.offers import Market, Offer, open_market, tiers_of
 from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
 from autoscaler.core.scaleup.template import Overheads, build_templates
 from autoscaler.core.scaleup.waves import Order, to_launch, widen
-from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order, in_queue_order
-from autoscaler.core.scheduling.place import Place
+from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
 from autoscaler.core.snapshot import Snapshot
 
 
@@ -42,10 +42,11 @@ def plan(snapshot: Snapshot) -> Decision:
         )
     )
     verdicts: dict[PodKey, Verdict] = dict(candidates.verdicts)
-    housed = fill_stock(stock, classes)
     market = open_market(snapshot, index, templates, stock, dimensions)
+    ordered = _ordered(classes, market)
+    housed = fill_stock(stock, ordered)
     buyer = Buyer(market, dimensions, snapshot.policy)
-    homeless = [(one, [pod for pod in one.pods if pod.uid not in housed]) for one in _ordered(classes, market)]
+    homeless = [(one, [pod for pod in one.pods if pod.uid not in housed]) for one in ordered]
     wanted = [(one, pods) for one, pods in homeless if pods]
     purchase = buyer.buy([(one, len(pods)) for one, pods in wanted])
     surplus = widen(buyer, snapshot.wave.width, snapshot.policy.max_launch_surplus)
@@ -69,26 +70,6 @@ def plan(snapshot: Snapshot) -> Decision:
         undecided=bool(purchase.held or put_off),
         next_at=min((moment for moment in (candidates.delay_ends, stock.deadline) if moment is not None), default=None),
     )
-
-
-def fill_stock(stock: Stock, classes: Sequence[PodClass]) -> dict[str, Place]:
-    """Give pods the room that exists, then the upcoming room, in the scheduler's order; by uid."""
-    housed: dict[str, Place] = {}
-    for places in (stock.existing, stock.upcoming):
-        able = [one for one in classes if any(place.room_for(one) for place in places)]
-        starts = {id(one): 0 for one in able}  # room only shrinks: never look at a full place again
-        for one, run in in_queue_order(able):
-            pods = [pod for pod in run if pod.uid not in housed]
-            while pods and starts[id(one)] < len(places):
-                place = places[starts[id(one)]]
-                count = min(place.room_for(one), len(pods))
-                if not count:
-                    starts[id(one)] += 1
-                    continue
-                place.take(one, count)
-                housed.update((pod.uid, place) for pod in pods[:count])
-                pods = pods[count:]
-    return housed
 
 
 def _ordered(classes: Sequence[PodClass], market: Market) -> list[PodClass]:
