@@ -43,7 +43,7 @@ class GroupSettings(TypedDict, total=False):
 
 
 def create_group(world: World, settings: GroupSettings) -> None:
-    """Create launch template and group; needs the world's lock."""
+    """Create the launch template `NAME-template` and the group; needs the world's lock."""
     name = settings["name"]
     types = list(settings.get("instance_types", ("m5.large",)))
     market = Market(settings.get("market", Market.ON_DEMAND))
@@ -51,8 +51,9 @@ def create_group(world: World, settings: GroupSettings) -> None:
     data: dict[str, Any] = {"ImageId": IMAGE, "InstanceType": types[0]} | dict(settings.get("template", {}))
     if market is Market.SPOT and not with_policy:
         data["InstanceMarketOptions"] = {"MarketType": "spot"}
-    world.backing.create_template(name, data)
-    specification = {"LaunchTemplateName": name, "Version": "$Latest"}
+    template = f"{name}-template"
+    world.backing.create_template(template, data)
+    specification = {"LaunchTemplateName": template, "Version": "$Latest"}
     source: dict[str, Any] = {"LaunchTemplate": specification}
     if with_policy:
         source = {"MixedInstancesPolicy": _policy(settings, types, market, specification)}

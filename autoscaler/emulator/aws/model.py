@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from autoscaler.core.model import Market
 
+EventKind = Literal["launched", "in-service", "terminating", "terminated"]
 LIVE_STATES = frozenset({"Pending", "InService"})
 WIRE_MARKETS = {Market.SPOT: "Spot", Market.ON_DEMAND: "OnDemand"}
 
@@ -78,7 +79,7 @@ class InstanceEvent:
     (node-template tags need not be propagated).
     """
 
-    kind: Literal["launched", "in-service", "terminating", "terminated"]
+    kind: EventKind
     id: str
     group: str
     instance_type: str

@@ -57,7 +57,9 @@ class AwsEmulator:
             self.faults.set_latency("*", config.latency)
         self._control = Control(self.world, self.faults, self.journal, self.tokens)
         self._server = _listen(config.port, self._serve)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="aws-emulator", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="aws-emulator", daemon=True
+        )
 
     @classmethod
     def start(cls, config: EmulatorConfig | None = None) -> Self:
@@ -132,6 +134,7 @@ class AwsEmulator:
                 raise fault.error()
             if fault is not None and fault.kind == "drop":
                 self.faults.wait(call.action)
+                reply.status = 0
                 return _drop(environ)
             answer = self._answer(call, environ, reply)
         except AwsFault as error:
@@ -180,7 +183,7 @@ class _Reply:
 
     def __init__(self, start_response: StartResponse) -> None:
         self._start_response = start_response
-        self.status = 0
+        self.status = 500  # what werkzeug makes of an exception
         self.code = ""
 
     def __call__(self, status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from autoscaler import clock
 from autoscaler.core.model import CapacityPool, InstanceType, Market, Zone
 from autoscaler.emulator.aws.backing import Backing
-from autoscaler.emulator.aws.model import Activity, AwsFault, Group, Instance, InstanceEvent, invalid
+from autoscaler.emulator.aws.model import Activity, AwsFault, EventKind, Group, Instance, InstanceEvent, invalid
 from autoscaler.emulator.aws.pools import Pools
 from autoscaler.emulator.aws.samples import UNKNOWN_GROUP
 from autoscaler.emulator.aws.timers import Timers
@@ -69,12 +69,20 @@ class World:
             self._teller.join()
 
     def subscribe(self, observer: Observer) -> None:
-        """Call `observer` for every event from now on; what exists already is told first."""
+        """Call `observer` for every event from now on.
+
+        Instances that exist already are told first, from the caller's thread;
+        an event may come twice then, so observers must be idempotent.
+        """
         with self.lock:
             self._observers.append(observer)
             for instance in self.instances.values():
-                if instance.state in ("Pending", "InService"):
+                if instance.is_live:
                     observer(self.event("in-service" if instance.state == "InService" else "launched", instance))
+
+    def unsubscribe(self, observer: Observer) -> None:
+        with self.lock:
+            self._observers.remove(observer)
 
     def group(self, name: str) -> Group:
         """The group of that name, or the API's error."""
@@ -168,11 +176,11 @@ class World:
             raise AwsFault("ValidationError", message)
         return found
 
-    def event(self, kind: str, instance: Instance) -> InstanceEvent:
+    def event(self, kind: EventKind, instance: Instance) -> InstanceEvent:
         group = self.groups.get(instance.group)
         tags: Mapping[str, str] = {key: tag.value for key, tag in group.tags.items()} if group else {}
         return InstanceEvent(
-            kind=kind,  # type: ignore[arg-type]
+            kind=kind,
             id=instance.id,
             group=instance.group,
             instance_type=instance.instance_type,
@@ -185,7 +193,7 @@ class World:
             group_tags=tags,
         )
 
-    def emit(self, kind: str, instance: Instance) -> None:
+    def emit(self, kind: EventKind, instance: Instance) -> None:
         self.generation += 1
         if self._observers:
             self._events.put(self.event(kind, instance))
