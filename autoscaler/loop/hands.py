@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import structlog
 
 from autoscaler import clock
-
 from autoscaler.aws.activities import ActivityReport, ActivityWatch
 from autoscaler.aws.client import Aws
 from autoscaler.aws.launch import launch as launch_instances

@@ -25,7 +25,7 @@ from autoscaler.loop.pace import Pace
 log = structlog.get_logger()
 
 TOUCHED_DELAY = 1.0  # seconds: AWS's listings lag behind its answers
-WAITING_INTERVAL = 10.0  # between reads of groups with instances on their way
+WAITING_INTERVAL = 5.0  # between reads of groups with instances on their way
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 
 

@@ -1,0 +1,212 @@
+"""The process behind `autoscaler run`: everything is wired up here, and only here.
+
+The page with health and figures comes up first, so that a start that hangs
+can be seen. Then the caches and the groups are read, and the loop runs until
+SIGTERM or SIGINT.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from importlib.metadata import version
+from random import SystemRandom
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from autoscaler import clock, logs
+from autoscaler.aws.client import Aws, AwsSettings
+from autoscaler.aws.client import connect as connect_aws
+from autoscaler.aws.discovery import Selection
+from autoscaler.aws.groups import GroupSource
+from autoscaler.aws.known import Bounds
+from autoscaler.config import Config, ConfigError
+from autoscaler.core.model import GroupName
+from autoscaler.kubernetes.cache import Pace as WatchPace
+from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
+from autoscaler.kubernetes.events import EventRecorder
+from autoscaler.kubernetes.transport import Api, KubernetesSettings
+from autoscaler.kubernetes.transport import connect as connect_kubernetes
+from autoscaler.loop.controller import Controller, Gauges
+from autoscaler.loop.follow import Follower
+from autoscaler.loop.hands import AwsHands
+from autoscaler.loop.keeper import GroupKeeper, Upkeep
+from autoscaler.loop.ledger import Ledger
+from autoscaler.loop.pace import Pace, Rhythm
+from autoscaler.loop.passes import Pass, Senses
+from autoscaler.loop.sight import Sight
+from autoscaler.loop.voice import Speaker
+from autoscaler.metrics import Metrics, series
+from autoscaler.publish.events import Anchors, ObjectRef
+from autoscaler.publish.publisher import Publisher
+from autoscaler.web import Health, HealthLimits, Pages, Server
+
+log = structlog.get_logger()
+
+GAUGES_INTERVAL = 5.0  # seconds between two looks at the caches' age and size
+
+
+def run_controller(config: Config) -> int:
+    """Run until a signal asks to stop; return the exit code. Raises AutoscalerError for what no retry mends."""
+    if config.mode == "sidecar":
+        raise ConfigError(["flag --mode: sidecar is not part of this version; run it as controller"])
+    logs.configure(config.logging_format, config.verbosity)
+    log.info("process.started", version=version("priority-autoscaler"), settings=config.settings())
+    for warning in config.warnings:
+        log.warning("config.ignored", detail=warning)
+    anyio.run(_main, config)
+    log.info("process.stopped")
+    return 0
+
+
+async def _main(config: Config) -> None:
+    kubernetes = KubernetesSettings(
+        kubeconfig=config.kubeconfig,
+        master_url=config.kubernetes,
+        qps=config.kube_client_qps,
+        burst=config.kube_client_burst,
+    )
+    metrics = Metrics(version=version("priority-autoscaler"), per_group=config.emit_per_nodegroup_metrics)
+    metrics.put(series.DRY_RUN, config.dry_run)
+    async with connect_kubernetes(kubernetes) as api, connect_aws(AwsSettings(region=config.aws_region or None)) as aws:
+        process = Process(config, metrics, api, aws)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
+            await process.start(tasks)
+
+
+async def _stop_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            log.info("process.stopping", signal=signal.Signals(number).name)
+            scope.cancel()
+            return
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """Jitter from the operating system."""
+
+    source: SystemRandom
+
+    def __call__(self) -> float:
+        return self.source.random()
+
+
+class Process:
+    """The parts of one controller, put together."""
+
+    def __init__(self, config: Config, metrics: Metrics, api: Api, aws: Aws) -> None:
+        jitter: Callable[[], float] = _Chance(SystemRandom())
+        self._config = config
+        self._metrics = metrics
+        self.ledger = Ledger()
+        self.pace = Pace(
+            Rhythm(
+                idle=config.batch_idle.total_seconds(),
+                most=config.batch_max.total_seconds(),
+                interval=config.scan_interval.total_seconds(),
+            )
+        )
+        self.cluster = ClusterCache(api, ClusterSettings(pace=WatchPace(jitter=jitter), namespace=config.namespace))
+        self.source = GroupSource(
+            aws,
+            selection_of(config),
+            reserved_profile=None if config.reserved_profile == "auto" else config.reserved_profile,
+            static_types=config.aws_use_static_instance_list,
+        )
+        self.hands = AwsHands(aws, self.ledger, metrics, self._touch)
+        upkeep = Upkeep(
+            interval=config.aws_refresh_interval.total_seconds(),
+            protection=config.protect_instances,
+            protect=None if config.dry_run else self.hands.protect,
+        )
+        self.keeper = GroupKeeper(self.source, self.ledger, self.pace, upkeep)
+        self.follower = Follower(
+            hands=self.hands,
+            source=self.source,
+            ledger=self.ledger,
+            pace=self.pace,
+            config=config,
+            jitter=jitter,
+        )
+        self.recorder = EventRecorder(api, duplicates=config.record_duplicated_events)
+        self.sight = Sight(cluster=self.cluster, groups=self.source, ledger=self.ledger, config=config)
+        self.health = Health(
+            HealthLimits(
+                max_inactivity=config.max_inactivity,
+                max_failing=config.max_failing_time,
+                max_startup=config.max_startup_time,
+            )
+        )
+        senses = Senses(eyes=self.sight, voice=self._speaker(), hands=None if config.dry_run else self.hands)
+        passes = Pass(senses, self.ledger, jitter)
+        gauges = Gauges(health=self.health, metrics=metrics)
+        self.controller = Controller(self.sight, passes, self.pace, self.ledger, gauges)
+
+    def _touch(self, names: Collection[GroupName]) -> None:
+        self.keeper.touch(names)
+
+    def _speaker(self) -> Speaker:
+        namespace = self._config.namespace
+        anchors = Anchors(
+            status=ObjectRef("ConfigMap", namespace, self._config.status_config_map_name),
+            priorities=ObjectRef("ConfigMap", namespace, PRIORITY_CONFIG_MAP),
+        )
+        return Speaker(
+            metrics=self._metrics,
+            publisher=Publisher(self._metrics, log, anchors),
+            anchors=anchors,
+            cluster=self.cluster,
+            recorder=None if self._config.dry_run else self.recorder,
+        )
+
+    async def start(self, tasks: TaskGroup) -> None:
+        """Start every task of the process."""
+        server = Server(
+            self._config.address,
+            Pages(metrics=self._metrics, health=self.health, readiness=self.sight.blind),
+        )
+        where = await tasks.start(server.serve)
+        log.info("web.listening", address=str(where))
+        tasks.start_soon(self.keeper.run)
+        tasks.start_soon(self._ring_for_cluster)
+        tasks.start_soon(self._measure)
+        if not self._config.dry_run:
+            tasks.start_soon(self.recorder.run)
+            tasks.start_soon(self.follower.run)
+        tasks.start_soon(self.cluster.run)
+        tasks.start_soon(self.controller.run)
+
+    async def _ring_for_cluster(self) -> None:
+        seen = None
+        while True:
+            seen = await self.cluster.wait_change(seen)
+            self.pace.ring()
+
+    async def _measure(self) -> None:
+        """Keep the figures about the caches current."""
+        malformed: dict[str, int] = {}
+        while True:
+            now = anyio.current_time()
+            for reflector in self.cluster.reflectors():
+                kind = reflector.kind.name
+                self._metrics.put(series.CACHE_OBJECTS, len(reflector.objects), kind=kind)
+                if reflector.synced:
+                    self._metrics.put(series.CACHE_AGE, reflector.staleness(now), kind=kind)
+                new = reflector.malformed - malformed.get(kind, 0)
+                malformed[kind] = reflector.malformed
+                self._metrics.add(series.MALFORMED_OBJECTS, new, kind=kind)
+            self._metrics.put(series.LAST_ACTIVITY, clock.now().timestamp(), activity="main")
+            await anyio.sleep(GAUGES_INTERVAL)
+
+
+def selection_of(config: Config) -> Selection:
+    """Which groups are ours, by the flags."""
+    return Selection(
+        tags=config.node_group_auto_discovery,
+        bounds={GroupName(spec.name): Bounds(spec.min, spec.max) for spec in config.nodes},
+    )
