@@ -95,7 +95,8 @@ _FUNCTION = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 # cluster-autoscaler's
 SAFE_TO_AUTOSCALE = Level(
-    name="cluster_autoscaler_cluster_safe_to_autoscale", help="1 while the cluster is healthy enough to act in it"
+    name="cluster_autoscaler_cluster_safe_to_autoscale",
+    help="1 while the cluster is seen whole and healthy enough to act in it",
 )
 NODES = Level(
     name="cluster_autoscaler_nodes_count",

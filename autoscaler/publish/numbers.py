@@ -73,8 +73,10 @@ def count_pass(metrics: Metrics, report: PassReport) -> None:
     metrics.put(series.DRY_RUN, report.dry_run)
     for phase, seconds in report.phases.items():
         metrics.observe(series.PHASE_SECONDS, seconds, phase=phase)
-    metrics.observe(series.FUNCTION_SECONDS, sum(report.phases.values()), function="main")
-    metrics.put(series.LAST_ACTIVITY, decision.at.timestamp(), activity="mainSuccessful")
+    _tell_functions(metrics, report.phases)
+    metrics.put(series.SAFE_TO_AUTOSCALE, 1)
+    for activity in ("main", "mainSuccessful", "autoscaling"):
+        metrics.put(series.LAST_ACTIVITY, decision.at.timestamp(), activity=activity)
     if report.waves:
         metrics.observe(series.PASS_WAVES, report.waves)
     if report.reaction is not None:
@@ -82,6 +84,12 @@ def count_pass(metrics: Metrics, report: PassReport) -> None:
     _tell_pods(metrics, decision.verdicts)
     _tell_cluster(metrics, snapshot)
     _tell_groups(metrics, snapshot)
+
+
+def count_blind(metrics: Metrics) -> None:
+    """Count a pass that was not made, since the world cannot be seen whole."""
+    metrics.add(series.PASSES, result="not-ready")
+    metrics.put(series.SAFE_TO_AUTOSCALE, 0)
 
 
 def count_error(metrics: Metrics, error: Exception) -> None:
@@ -125,6 +133,15 @@ def _depths(snapshot: Snapshot) -> Mapping[GroupName, int]:
     assigned = snapshot.policy.tiers.assign(group.name for group in snapshot.groups)
     tiers = sorted({priority for priority in assigned.values() if priority is not None}, reverse=True)
     return {name: tiers.index(priority) for name, priority in assigned.items() if priority is not None}
+
+
+def _tell_functions(metrics: Metrics, phases: Mapping[str, float]) -> None:
+    """The phases under the names that cluster-autoscaler's dashboards look for."""
+    metrics.observe(series.FUNCTION_SECONDS, sum(phases.values()), function="main")
+    if "observe" in phases:
+        metrics.observe(series.FUNCTION_SECONDS, phases["observe"], function="updateClusterState")
+    if "plan" in phases:
+        metrics.observe(series.FUNCTION_SECONDS, phases["plan"] + phases.get("act", 0.0), function="scaleUp")
 
 
 def _tell_pods(metrics: Metrics, verdicts: Mapping[PodKey, Verdict]) -> None:

@@ -18,7 +18,7 @@ from autoscaler.core.resources import Resources
 from autoscaler.errors import AwsError, KubernetesError
 from autoscaler.metrics import Metrics
 from autoscaler.publish.calls import CacheState, count_aws_call, count_caches, count_events, count_kubernetes_call
-from autoscaler.publish.numbers import count_error, count_pass, count_removed, count_wave
+from autoscaler.publish.numbers import count_blind, count_error, count_pass, count_removed, count_wave
 from autoscaler.publish.publisher import Publisher
 from autoscaler.publish.report import PassReport, WaveReport
 from tests.builders import NOW, group, instance, node, policy
@@ -110,6 +110,8 @@ class TestNumbers:
             "priority_autoscaler_pass_waves_sum": 2,
             "priority_autoscaler_pass_phase_seconds_sum plan": 0.2,
             "cluster_autoscaler_function_duration_seconds_sum main": 0.5,
+            "cluster_autoscaler_function_duration_seconds_sum scaleUp": 0.5,
+            "cluster_autoscaler_cluster_safe_to_autoscale": 1,
             "priority_autoscaler_wake_to_launch_seconds_sum": 0.12,
             "priority_autoscaler_passes_total done": 1,
         }
@@ -136,6 +138,14 @@ class TestNumbers:
         metrics = Metrics()
         count_error(metrics, error)
         assert figures(metrics)[f"cluster_autoscaler_errors_total {kind}"] == 1
+
+    def test_a_pass_that_could_not_be_made_is_not_safe(self) -> None:
+        metrics = Metrics()
+        count_pass(metrics, PassReport(last=WaveReport(snapshot=world(), decision=Decision(at=NOW))))
+        count_blind(metrics)
+        found = figures(metrics)
+        assert found["priority_autoscaler_passes_total not-ready"] == 1
+        assert "cluster_autoscaler_cluster_safe_to_autoscale" not in found
 
     def test_removed_instances_are_counted_by_reason(self) -> None:
         metrics = Metrics()
