@@ -99,46 +99,54 @@ def _pod(number: int) -> dict[str, Any]:
             ],
             "managedFields": [_managed(manager, number) for manager in ("kube-controller-manager", "kubelet")],
         },
-        "spec": {
-            "volumes": [
-                {"name": f"kube-api-access-{_TOKEN}", "projected": {"defaultMode": 420, "sources": [{}, {}, {}]}},
-                {"name": "config", "configMap": {"name": app, "defaultMode": 420}},
-                {"name": "tmp", "emptyDir": {}},
-            ],
-            "containers": containers,
-            "restartPolicy": "Always",
-            "terminationGracePeriodSeconds": 30,
-            "dnsPolicy": "ClusterFirst",
-            "serviceAccountName": app,
-            "nodeName": _NODE,
-            "securityContext": {"runAsNonRoot": True, "fsGroup": 2000},
-            "schedulerName": "default-scheduler",
-            "tolerations": [
-                {
-                    "key": f"node.kubernetes.io/{key}",
-                    "operator": "Exists",
-                    "effect": "NoExecute",
-                    "tolerationSeconds": 300,
-                }
-                for key in ("not-ready", "unreachable")
-            ],
-            "priority": 0,
-            "enableServiceLinks": True,
-            "preemptionPolicy": "PreemptLowerPriority",
-        },
-        "status": {
-            "phase": "Running",
-            "conditions": [
-                {"type": kind, "status": "True", "lastProbeTime": None, "lastTransitionTime": _TIME}
-                for kind in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
-            ],
-            "hostIP": _IP,
-            "podIP": _IP,
-            "podIPs": [{"ip": _IP}],
-            "startTime": _TIME,
-            "containerStatuses": [_status(container["name"]) for container in containers],
-            "qosClass": "Burstable",
-        },
+        "spec": _pod_spec(app, containers),
+        "status": _pod_status(containers),
+    }
+
+
+def _pod_spec(app: str, containers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "volumes": [
+            {"name": f"kube-api-access-{_TOKEN}", "projected": {"defaultMode": 420, "sources": [{}, {}, {}]}},
+            {"name": "config", "configMap": {"name": app, "defaultMode": 420}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+        "containers": containers,
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": 30,
+        "dnsPolicy": "ClusterFirst",
+        "serviceAccountName": app,
+        "nodeName": _NODE,
+        "securityContext": {"runAsNonRoot": True, "fsGroup": 2000},
+        "schedulerName": "default-scheduler",
+        "tolerations": [
+            {
+                "key": f"node.kubernetes.io/{key}",
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": 300,
+            }
+            for key in ("not-ready", "unreachable")
+        ],
+        "priority": 0,
+        "enableServiceLinks": True,
+        "preemptionPolicy": "PreemptLowerPriority",
+    }
+
+
+def _pod_status(containers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "phase": "Running",
+        "conditions": [
+            {"type": kind, "status": "True", "lastProbeTime": None, "lastTransitionTime": _TIME}
+            for kind in ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+        ],
+        "hostIP": _IP,
+        "podIP": _IP,
+        "podIPs": [{"ip": _IP}],
+        "startTime": _TIME,
+        "containerStatuses": [_status(container["name"]) for container in containers],
+        "qosClass": "Burstable",
     }
 
 

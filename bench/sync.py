@@ -25,8 +25,9 @@ import anyio.to_thread
 
 from autoscaler.kubernetes.cache import Pace
 from autoscaler.kubernetes.cluster import ClusterCache, ClusterSettings
+from autoscaler.kubernetes.codec import Codec
 from autoscaler.kubernetes.transport import KubernetesSettings, connect
-from autoscaler.kubernetes.wire import Codec, WireNode, WirePod
+from autoscaler.kubernetes.wire import WireNode, WirePod
 from bench.pages import pages
 from bench.result import Result
 

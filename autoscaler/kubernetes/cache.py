@@ -24,9 +24,10 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from autoscaler.core.model import Uid
 from autoscaler.errors import KubernetesError
+from autoscaler.kubernetes.codec import Codec, Malformed, read_continue
 from autoscaler.kubernetes.convert import MalformedObjectError, key_of
 from autoscaler.kubernetes.transport import JSON, METADATA, METADATA_LIST, Api
-from autoscaler.kubernetes.wire import Codec, Malformed, WireMeta, read_continue
+from autoscaler.kubernetes.wire import WireMeta
 
 log = structlog.get_logger()
 

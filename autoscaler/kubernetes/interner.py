@@ -54,7 +54,9 @@ class Interner:
         self._owners: dict[str, OwnerRef] = {}
         self._swept = _SWEEP_FROM
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """Entries in the tables."""
         return len(self._specs) + len(self._labels) + len(self._owners)
 
     def spec(self, wire: WirePodSpec, *, of_daemonset: bool = False) -> PodSpec:
@@ -98,7 +100,7 @@ class Interner:
 
     def sweep_if_grown(self, pods: Iterable[Pod]) -> bool:
         """Forget what no pod uses any more, once the tables have doubled since the last time."""
-        if len(self) < 2 * self._swept:
+        if self.size < 2 * self._swept:
             return False
         used: set[int] = set()
         for pod in pods:
@@ -106,7 +108,7 @@ class Interner:
         self._specs = _only(self._specs, used)
         self._labels = _only(self._labels, used)
         self._owners = _only(self._owners, used)
-        self._swept = max(len(self), _SWEEP_FROM)
+        self._swept = max(self.size, _SWEEP_FROM)
         return True
 
 

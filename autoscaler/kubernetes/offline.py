@@ -15,6 +15,7 @@ import msgspec
 
 from autoscaler.core.model import Labels, Node, Pod
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.kubernetes.codec import read_identity
 from autoscaler.kubernetes.convert import (
     Interner,
     MalformedObjectError,
@@ -34,7 +35,6 @@ from autoscaler.kubernetes.wire import (
     WireObject,
     WirePod,
     WirePriorityClass,
-    read_identity,
 )
 
 Document = Mapping[str, Any] | Sequence[Any] | bytes
