@@ -101,7 +101,7 @@ class Api:
         self._rests = [RESTClientObject(configuration)]
         self._bucket = TokenBucket(settings.qps, settings.burst)
         self._reading_credentials = anyio.Lock()
-        self._read_at = anyio.current_time()
+        self._reread_at = float("-inf")
 
     @property
     def server(self) -> str:
@@ -186,12 +186,12 @@ class Api:
     async def _read_credentials_since(self, asked: float) -> bool:
         """Read the credentials again; False when that was tried only just now and did not help."""
         async with self._reading_credentials:
-            if self._read_at > asked:
+            if self._reread_at > asked:
                 return True  # another request has done it meanwhile
-            if anyio.current_time() - self._read_at < _RELOAD_SECONDS:
+            if anyio.current_time() - self._reread_at < _RELOAD_SECONDS:
                 return False
             configuration = await _read_configuration(self._settings)
-            self._read_at = anyio.current_time()
+            self._reread_at = anyio.current_time()
             if _is_other_client(self._configuration, configuration):
                 self._rests.append(RESTClientObject(configuration))  # the old ones still carry streams
             self._configuration = configuration

@@ -25,7 +25,7 @@ class Refuse:
 
     status: int
     reason: str = "InternalError"
-    only: str = ""  # "watch", "list" or "write"; empty: whatever comes
+    only: str = ""  # "watch", "list", "write" or a method in lower case; empty: whatever comes
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class FaultyServer:
         if request.path in self.absent:
             return _status(self.absent[request.path], "Forbidden")
         kind = _kind_of(request.method, query)
-        fault = self._take(kind)
+        fault = self._take(kind, request.method)
         if isinstance(fault, Refuse):
             return _status(fault.status, fault.reason)
         if kind == "write":
@@ -137,10 +137,10 @@ class FaultyServer:
             return await self._watch(request, query, fault)
         return await self._list(request, query, fault)
 
-    def _take(self, kind: str) -> Fault | None:
+    def _take(self, kind: str, method: str) -> Fault | None:
         fitting = {"watch": (Cut, ErrorEvent, Junk), "list": (Drip,), "write": ()}[kind]
         for fault in self.faults:
-            if isinstance(fault, fitting) or (isinstance(fault, Refuse) and fault.only in ("", kind)):
+            if isinstance(fault, fitting) or (isinstance(fault, Refuse) and fault.only in ("", kind, method.lower())):
                 self.faults.remove(fault)
                 return fault
         return None
