@@ -114,6 +114,7 @@ def spread_over_zones(
     zones = sorted(by_zone, key=lambda zone: zone or "")
     found: dict[int, int] = {}
     known = {id(offer): offer for members in by_zone.values() for offer in members}
+    nodes = min(nodes, _joint_room(list(known.values()), caps))
     while nodes > 0:
         room = {zone: sum(caps.room(offer) for offer in by_zone[zone]) for zone in zones}
         shares = water_fill([counts[zone] if zone else 0 for zone in zones], [room[zone] for zone in zones], nodes)
@@ -122,6 +123,15 @@ def spread_over_zones(
         for zone, share in zip(zones, shares, strict=True):
             nodes -= _draw(by_zone[zone], share, zone, (counts, caps, found))
     return [(known[key], count) for key, count in found.items()]
+
+
+def _joint_room(offers: Sequence[Offer], caps: Caps) -> int:
+    """How many nodes the offers take together: zones of one group share its cap, all share the cluster's."""
+    by_group: dict[GroupName, int] = {}
+    for offer in offers:
+        name = offer.group.name
+        by_group[name] = min(by_group.get(name, 0) + caps.room(offer), caps.groups[name])
+    return min(sum(by_group.values()), max((caps.in_cluster(offer.template) for offer in offers), default=0))
 
 
 def _draw(offers: list[Offer], share: int, zone: Zone | None, books: tuple[Counter[Zone], Caps, dict[int, int]]) -> int:
