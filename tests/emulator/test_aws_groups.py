@@ -21,8 +21,8 @@ def running() -> Iterator[AwsEmulator]:
 @pytest.fixture
 def aws(running: AwsEmulator) -> AwsEmulator:
     """The same process, an empty account."""
-    running._control.reset({})
-    running._control.delays({"launch": 0.02, "boot": 0.05, "terminate": 0.05, "retry": 0.1})
+    running.reset()
+    running.control.delays({"launch": 0.02, "boot": 0.05, "terminate": 0.05, "retry": 0.1})
     return running
 
 
@@ -43,7 +43,7 @@ def give_up(asg: Any, instance: str, decrement: bool = True) -> dict[str, Any]:
 
 
 def test_desired_capacity_takes_its_time(aws: AwsEmulator, asg: Any) -> None:
-    aws._control.delays({"boot": 3600})
+    aws.control.delays({"boot": 3600})
     aws.create_group(name="od", zones=[A, B, C])
     desire(asg, "od", 6)
     assert group(asg, "od")["DesiredCapacity"] == 6
@@ -203,7 +203,7 @@ def test_rebalancing_kills_in_the_fullest_zone_unless_protected(aws: AwsEmulator
     asg.launch_instances(AutoScalingGroupName="od", RequestedCapacity=4, ClientToken="t", AvailabilityZones=[A])
     ids = [one["InstanceId"] for one in wait_in_service(asg, "od", 4)]
     asg.set_instance_protection(AutoScalingGroupName="od", InstanceIds=ids[1:], ProtectedFromScaleIn=True)
-    aws._control.rebalance({"group": "od"})
+    aws.control.rebalance({"group": "od"})
     wait_until(lambda: Counter(one.zone for one in aws.instances("od") if one.is_live) == {A: 3, B: 1})
     assert {one.id for one in aws.instances("od") if one.zone == A and one.is_live} == set(ids[1:])
 
@@ -233,3 +233,46 @@ def test_observers_learn_of_every_instance(aws: AwsEmulator, asg: Any) -> None:
     give_up(asg, arrived.id)
     assert [events.get(timeout=10).kind for _ in range(2)] == ["terminating", "terminated"]
     aws.world.unsubscribe(events.put)
+
+
+def test_weights_overshoot_by_less_than_one_instance(aws: AwsEmulator, asg: Any) -> None:
+    aws.create_group(name="heavy", weights={"m5.large": 4}, market="spot", max=20)
+    desire(asg, "heavy", 7)
+    wait_in_service(asg, "heavy", 2)
+
+
+def test_states_set_by_hand_stay(aws: AwsEmulator, asg: Any) -> None:
+    aws.create_group(name="od", zones=[A], desired=2)
+    ids = [one["InstanceId"] for one in wait_in_service(asg, "od", 2)]
+    aws.control.state({"id": ids[0], "state": "Pending:Wait"})
+    assert states(asg, "od") == ["InService", "Pending:Wait"]
+
+
+def test_an_instance_refresh_is_told_of_until_cancelled(aws: AwsEmulator, asg: Any) -> None:
+    aws.create_group(name="od")
+    asg.start_instance_refresh(AutoScalingGroupName="od")
+    refreshes = asg.describe_instance_refreshes(AutoScalingGroupName="od")["InstanceRefreshes"]
+    assert [one["Status"] for one in refreshes] == ["InProgress"]
+    asg.cancel_instance_refresh(AutoScalingGroupName="od")
+    refreshes = asg.describe_instance_refreshes(AutoScalingGroupName="od")["InstanceRefreshes"]
+    assert [one["Status"] for one in refreshes] == ["Cancelled"]
+
+
+def test_instance_requirements_choose_the_smallest_types_that_fit(aws: AwsEmulator, asg: Any) -> None:
+    aws.create_group(name="template-of")
+    requirements = {"VCpuCount": {"Min": 4, "Max": 4}, "MemoryMiB": {"Min": 16384, "Max": 16384}}
+    asg.create_auto_scaling_group(
+        AutoScalingGroupName="any",
+        MinSize=0,
+        MaxSize=5,
+        AvailabilityZones=[A],
+        MixedInstancesPolicy={
+            "LaunchTemplate": {
+                "LaunchTemplateSpecification": {"LaunchTemplateName": "template-of-template", "Version": "1"},
+                "Overrides": [{"InstanceRequirements": requirements}],
+            },
+            "InstancesDistribution": {"OnDemandPercentageAboveBaseCapacity": 0},
+        },
+    )
+    answer = asg.launch_instances(AutoScalingGroupName="any", RequestedCapacity=1, ClientToken="t")
+    assert answer["Instances"][0]["InstanceType"].endswith(".xlarge")

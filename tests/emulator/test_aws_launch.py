@@ -20,7 +20,7 @@ def running() -> Iterator[AwsEmulator]:
 @pytest.fixture
 def aws(running: AwsEmulator) -> AwsEmulator:
     """The same process, an empty account."""
-    running._control.reset({})
+    running.reset()
     return running
 
 
@@ -126,7 +126,7 @@ def test_a_repeat_during_the_first_call_is_told_so(aws: AwsEmulator, asg: Any) -
 
 def test_an_answer_that_was_lost_can_be_asked_for_again(aws: AwsEmulator, asg: Any) -> None:
     aws.create_group(name="spot", market="spot")
-    aws._control.add_fault({"kind": "drop-after", "action": "LaunchInstances", "times": 1})
+    aws.control.add_fault({"kind": "drop-after", "action": "LaunchInstances", "times": 1})
     with pytest.raises(Exception, match=r"Connection|closed"):
         launch(asg, "spot", 1)
     assert group(asg, "spot")["DesiredCapacity"] == 1

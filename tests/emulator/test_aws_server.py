@@ -27,7 +27,7 @@ def running() -> Iterator[AwsEmulator]:
 @pytest.fixture
 def aws(running: AwsEmulator) -> AwsEmulator:
     """The same process, an empty account."""
-    running._control.reset({})
+    running.reset()
     return running
 
 

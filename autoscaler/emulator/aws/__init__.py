@@ -7,8 +7,9 @@ in-process by `AwsEmulator.start()`, or as a process of its own by
 by the control API (see `control`).
 """
 
+from autoscaler.emulator.aws.backing import instance_types
 from autoscaler.emulator.aws.model import AwsFault, Instance, InstanceEvent
 from autoscaler.emulator.aws.server import AwsEmulator, EmulatorConfig
 from autoscaler.emulator.aws.world import Delays
 
-__all__ = ["AwsEmulator", "AwsFault", "Delays", "EmulatorConfig", "Instance", "InstanceEvent"]
+__all__ = ["AwsEmulator", "AwsFault", "Delays", "EmulatorConfig", "Instance", "InstanceEvent", "instance_types"]

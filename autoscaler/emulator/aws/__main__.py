@@ -19,12 +19,19 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--region", default="eu-west-3")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that every call takes")
+    parser.add_argument("--no-launch-api", action="store_true", help="LaunchInstances answers as plain moto does")
     defaults = Delays()
     for name in ("launch", "boot", "terminate", "retry"):
         parser.add_argument(f"--{name}-delay", type=float, default=getattr(defaults, name), help="seconds")
     given = parser.parse_args()
     delays = Delays(given.launch_delay, given.boot_delay, given.terminate_delay, given.retry_delay)
-    config = EmulatorConfig(region=given.region, port=given.port, latency=given.latency, delays=delays)
+    config = EmulatorConfig(
+        region=given.region,
+        port=given.port,
+        latency=given.latency,
+        launch_api=not given.no_launch_api,
+        delays=delays,
+    )
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

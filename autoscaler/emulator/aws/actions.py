@@ -252,8 +252,10 @@ def _set_source(world: World, group: Group, parameters: Parameters) -> None:
         group.template = group.launch_configuration = None
         _complete_policy(world, group)
     elif parameters.get("LaunchConfigurationName"):
-        world.backing.launch_configuration(parameters["LaunchConfigurationName"])
-        group.launch_configuration = parameters["LaunchConfigurationName"]
+        name = parameters["LaunchConfigurationName"]
+        if world.backing.launch_configuration(name) is None:
+            raise invalid(f"Launch configuration name not found - {name}")
+        group.launch_configuration = name
         group.template = group.mixed = None
 
 

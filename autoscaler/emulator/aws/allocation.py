@@ -71,7 +71,8 @@ def market_of(world: World, group: Group) -> Market:
             return Market.ON_DEMAND
         return Market.SPOT if base == 0 and share == 0 else Market.MIXED
     if group.launch_configuration is not None:
-        return Market.SPOT if world.backing.launch_configuration(group.launch_configuration)[1] else Market.ON_DEMAND
+        _, bids = world.backing.launch_configuration(group.launch_configuration) or ("", False)
+        return Market.SPOT if bids else Market.ON_DEMAND
     template = world.backing.template(group.template or {})
     options = template.data.get("InstanceMarketOptions") or {} if template else {}
     return Market.SPOT if options.get("MarketType") == "spot" else Market.ON_DEMAND
@@ -87,7 +88,8 @@ def on_demand_share(group: Group) -> tuple[int, int]:
 def candidates(world: World, group: Group) -> list[Candidate]:
     """The types that the group may launch, most wanted first; none when its template is gone."""
     if group.launch_configuration is not None:
-        return [Candidate(world.backing.launch_configuration(group.launch_configuration)[0], 1, None)]
+        configuration = world.backing.launch_configuration(group.launch_configuration)
+        return [Candidate(configuration[0], 1, None)] if configuration else []
     base = world.backing.template(base_specification(group))
     if base is None:
         return []

@@ -102,14 +102,14 @@ class Backing:
                     return Template(found.id, found.name, version.number, version.data)
             return None
 
-    def launch_configuration(self, name: str) -> tuple[str, bool]:
-        """Instance type of a launch configuration, and whether it bids for spot."""
+    def launch_configuration(self, name: str) -> tuple[str, bool] | None:
+        """Instance type of a launch configuration, and whether it bids for spot; None when it is gone."""
         from moto.autoscaling.models import autoscaling_backends
 
         with self._lock:
             known = autoscaling_backends[self.account][self.region].launch_configurations
             if name not in known:
-                raise invalid(f"Launch configuration name not found - {name}")
+                return None
             return str(known[name].instance_type), bool(known[name].spot_price)
 
     def reset(self) -> None:

@@ -1,5 +1,4 @@
 """The control API of the emulator: JSON under /emu/ on the same port.
-
 GET  calls?action=&since=   every call since the start; world; health
 POST pools {instanceType, zone, market: patterns; free: n|null; refusal: code}
      latency {action, seconds}; hold {action}; release {action}
@@ -7,7 +6,7 @@ POST pools {instanceType, zone, market: patterns; free: n|null; refusal: code}
      clear (faults, latency, holds); launch-api {available}; delays {launch, boot, terminate, retry}
      groups {name, zones, instance_types, market, min, max, desired, tags, …: see build.GroupSettings}
      refuse {group, code|null} every launch of a group fails with the code; rebalance {group, on}
-     lose {ids} EC2 takes the instances; reset
+     lose {ids} EC2 takes the instances; state {id, state} e.g. Pending:Wait, Standby, Warmed:Stopped; reset
 """
 
 from __future__ import annotations
@@ -51,6 +50,7 @@ class Control:
             "refuse": self.refuse,
             "rebalance": self.rebalance,
             "lose": self.lose,
+            "state": self.state,
             "reset": self.reset,
         }
 
@@ -121,6 +121,11 @@ class Control:
         with self._world.lock:
             for one in body["ids"]:
                 lose(self._world, self._world.instance(one, f"no instance {one}"))
+
+    def state(self, body: Body) -> None:
+        """Put an instance into a lifecycle state by hand; it stays there."""
+        with self._world.lock:
+            self._world.set_state(self._world.instance(body["id"], f"no instance {body['id']}"), body["state"])
 
     def reset(self, _: Body) -> None:
         self._faults.clear()

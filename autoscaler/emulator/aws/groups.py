@@ -112,7 +112,10 @@ def _launch_missing(world: World, group: Group, missing: int) -> None:
     for market, wanted in _by_market(world, group, missing):
         usable, units = list(group.zones), wanted
         while units > 0 and usable:
-            for zone, share in _shares(group, usable, units).items():
+            for zone, even_share in _shares(group, usable, units).items():
+                share = min(even_share, units)
+                if share <= 0:
+                    break
                 before = group.live_units
                 outcome = attempt(world, group, zone, market, share)
                 units -= outcome.units

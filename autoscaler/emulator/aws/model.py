@@ -16,7 +16,6 @@ from typing import Any, Literal
 from autoscaler.core.model import Market
 
 EventKind = Literal["launched", "in-service", "terminating", "terminated"]
-LIVE_STATES = frozenset({"Pending", "InService"})
 WIRE_MARKETS = {Market.SPOT: "Spot", Market.ON_DEMAND: "OnDemand"}
 
 
@@ -63,7 +62,7 @@ class Instance:
 
     @property
     def is_live(self) -> bool:
-        return self.state in LIVE_STATES
+        return self.state == "InService" or self.state.startswith("Pending")
 
     @property
     def private_dns_name(self) -> str:

@@ -32,30 +32,35 @@ LAUNCH = "LaunchInstances"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorConfig:
-    """Port 0: any free one. `latency`: seconds that every call takes."""
+    """Port 0: any free one. `latency`: seconds that every call takes.
+
+    Without `launch_api`, LaunchInstances gets what plain moto answers.
+    """
 
     region: str = "eu-west-3"
     port: int = 0
     latency: float = 0.0
+    launch_api: bool = True
     delays: Delays = field(default_factory=Delays)
 
 
 class AwsEmulator:
     """A running emulator; a context manager that stops it.
 
-    `world`, `faults` and `journal` are for those in the same process; others
-    use the control API.
+    `world`, `faults`, `journal` and `control` (the same calls as over HTTP) are
+    for those in the same process.
     """
 
     def __init__(self, config: EmulatorConfig) -> None:
         self.config = config
         self.world = World(config.region, config.delays)
         self.faults = Faults()
+        self.faults.launch_api = config.launch_api
         self.journal = Journal()
         self.tokens = Tokens()
         if config.latency:
             self.faults.set_latency("*", config.latency)
-        self._control = Control(self.world, self.faults, self.journal, self.tokens)
+        self.control = Control(self.world, self.faults, self.journal, self.tokens)
         self._server = _listen(config.port, self._serve)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="aws-emulator", daemon=True
@@ -99,9 +104,13 @@ class AwsEmulator:
         self, instance_type: str = "*", zone: str = "*", market: str = "*", *, free: int | None, refusal: str = ""
     ) -> None:
         """How many instances pools have left (0: dry, None: unlimited); "*" patterns allowed."""
-        self._control.pools(
+        self.control.pools(
             {"instanceType": instance_type, "zone": zone, "market": market, "free": free, "refusal": refusal}
         )
+
+    def reset(self) -> None:
+        """An empty account without faults, and an empty journal; delays and observers stay."""
+        self.control.reset({})
 
     def instances(self, group: str | None = None) -> list[Instance]:
         """The instances that exist now, of one group or all; for reading only."""
@@ -114,7 +123,7 @@ class AwsEmulator:
     def _serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         if environ.get("PATH_INFO", "").startswith("/emu/"):
-            status, content = self._control.answer(environ, body)
+            status, content = self.control.answer(environ, body)
             return _respond(start_response, status, content, "application/json")
         environ["wsgi.input"] = io.BytesIO(body)
         flat = _form(environ, body)
