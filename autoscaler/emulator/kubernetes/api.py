@@ -32,6 +32,7 @@ from .writes import Target, Writes
 
 _SNAPSHOTS = 200
 _GZIP_FROM = 128 * 1024
+_OPENAPI = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _ENDLESS = 10 * 365 * 86_400.0
 
 Special = Callable[[web.Request, Target], Awaitable[web.StreamResponse | None]]
@@ -85,6 +86,8 @@ class Api:
         path = request.path.rstrip("/")
         if path in ("/healthz", "/livez", "/readyz"):
             return web.Response(text="ok")
+        if path == "/openapi/v2" and "protobuf" in request.headers.get("Accept", ""):
+            return web.Response(body=b"", content_type=_OPENAPI)  # no schemas: clients skip validation
         target = resolve(path)
         if target is None:
             return await self._json(request, msgspec.json.encode(discovery.answer(path)))

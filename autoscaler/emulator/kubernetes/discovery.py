@@ -60,7 +60,7 @@ def _rows(kind: Kind) -> list[Json]:
     made = [base]
     for part in kind.subresources:
         row = {**base, "name": f"{kind.plural}/{part}", "verbs": ["get", "patch", "update"]}
-        row.pop("shortNames")
+        del row["shortNames"], row["categories"]
         if part == "scale":
             row |= {"group": "autoscaling", "version": "v1", "kind": "Scale"}
         made.append(row)

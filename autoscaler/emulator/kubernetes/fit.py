@@ -114,7 +114,9 @@ class Needs:
     tolerations: list[Json]
     node_name: str = ""
     verdicts: dict[str, tuple[int, str]] = field(default_factory=dict)  # node: its version, objection
-    hopeless_at: int = -1  # the scheduler's epoch at which no node could take it
+    candidates: list[NodeState] = field(default_factory=list)  # of the scheduler's last search
+    searched_at: int = -1  # its epoch then
+    explained_at: int = -1
     message: str = ""
 
     def objection(self, node: NodeState) -> str:

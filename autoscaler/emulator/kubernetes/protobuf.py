@@ -19,8 +19,8 @@ MAGIC = b"k8s\x00"
 _SCHEMAS = {
     "Unknown": "1:typeMeta:TypeMeta 2:raw:bytes",
     "TypeMeta": "1:apiVersion:s 2:kind:s",
-    "ObjectMeta": "1:name:s 2:generateName:s 3:namespace:s 5:uid:s 6:resourceVersion:s 11:labels:{}s 12:annotations:{}s "
-    "13:ownerReferences:*OwnerReference 14:finalizers:*s",
+    "ObjectMeta": "1:name:s 2:generateName:s 3:namespace:s 5:uid:s 6:resourceVersion:s 11:labels:{}s "
+    "12:annotations:{}s 13:ownerReferences:*OwnerReference 14:finalizers:*s",
     "OwnerReference": "1:kind:s 3:name:s 4:uid:s 5:apiVersion:s 6:controller:b 7:blockOwnerDeletion:b",
     "DeleteOptions": "1:gracePeriodSeconds:i 2:preconditions:Preconditions 3:orphanDependents:b 4:propagationPolicy:s "
     "5:dryRun:*s",

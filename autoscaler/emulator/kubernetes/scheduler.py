@@ -26,6 +26,7 @@ NAME = "default-scheduler"
 _ENOUGH = 100  # feasible nodes to choose among
 _TURN = 10  # pods placed before others get their turn
 _MANY_SHAPES = 50_000
+_REMEMBERED = 20_000  # epochs
 
 
 class Scheduler:
@@ -40,9 +41,9 @@ class Scheduler:
         self._pending: dict[Key, tuple[int, int, Needs]] = {}
         self._waiting: dict[Needs, dict[Key, None]] = {}
         self._changed: dict[str, None] = {}  # nodes with more room than before
-        self._epoch = 0  # grows when any node could take more than before
+        self._epoch = 0  # grows when a node may take more than before
+        self._freed_nodes: list[NodeState] = []  # the nodes of the last epochs, one each
         self._order: list[NodeState] = []
-        self._start = 0
         self._arrivals = count()
         self._alarm = Alarm()
         store.subscribe(self._note)
@@ -86,6 +87,9 @@ class Scheduler:
     def _freed(self, name: str) -> None:
         self._changed[name] = None
         self._epoch += 1
+        self._freed_nodes.append(self._nodes[name])
+        if len(self._freed_nodes) > _REMEMBERED:
+            del self._freed_nodes[: _REMEMBERED // 2]
         self._alarm.ring()
 
     def _note_pod(self, event: Event) -> None:
@@ -169,10 +173,10 @@ class Scheduler:
         if entry is None or entry[1] != arrival:
             return
         needs = entry[2]
-        node = None if needs.hopeless_at == self._epoch else self._choose(needs)
+        node = self._choose(needs)
         if node is None:
             self._waiting.setdefault(needs, {})[key] = None
-            self._mark(key, needs.message)
+            self._mark(key, needs)
             return
         try:
             bind(self._store, key, node.name)
@@ -182,32 +186,51 @@ class Scheduler:
         record(self._store, PODS, key, "Scheduled", f"Successfully assigned {'/'.join(key)} to {node.name}")
 
     def _choose(self, needs: Needs) -> NodeState | None:
-        """The best of the first hundred nodes that can take it, from where the last search ended."""
-        found: list[NodeState] = []
-        reasons: Counter[str] = Counter()
-        nodes = self._order
-        for offset in range(len(nodes)):
-            node = nodes[(self._start + offset) % len(nodes)]
-            why = needs.objection(node) or node.lacks(needs)
-            if why:
-                reasons[why] += 1
-                continue
-            found.append(node)
-            if len(found) >= _ENOUGH:
-                self._start = (self._start + offset + 1) % len(nodes)
-                break
-        if found:
-            return min(found, key=lambda node: (needs.avoids(node), node.load()))
-        needs.hopeless_at = self._epoch
-        counts = ", ".join(sorted(f"{number} {why}" for why, number in reasons.items()))
-        told = f"0/{len(nodes)} nodes are available: {counts}."
-        needs.message = told if nodes else "no nodes available to schedule pods"
-        return None
+        """The best of the first hundred nodes that can take it, from where the last search ended.
 
-    def _mark(self, key: Key, message: str) -> None:
+        Room only shrinks between releases, so that candidates of the last search
+        and nodes freed since are all that need looking at.
+        """
+        found: list[NodeState] = []
+        candidates = self._candidates(needs)
+        looked = 0
+        for node in candidates:
+            looked += 1
+            if node.exists and not needs.objection(node) and not node.lacks(needs):
+                found.append(node)
+                if len(found) >= _ENOUGH:
+                    break
+        needs.candidates = candidates[looked:] + found
+        if not found:
+            return None
+        return min(found, key=lambda node: (needs.avoids(node), node.load(), node.pods))
+
+    def _candidates(self, needs: Needs) -> list[NodeState]:
+        fresh = len(self._freed_nodes) - (self._epoch - needs.searched_at)
+        if needs.searched_at < 0 or fresh < 0:
+            made = self._order
+        else:
+            again = dict.fromkeys(self._freed_nodes[fresh:])
+            made = [node for node in needs.candidates if node not in again] + list(again)
+        needs.searched_at = self._epoch
+        return made
+
+    def _explain(self, needs: Needs) -> str:
+        """Why no node takes it, as the condition's message tells."""
+        if not self._order:
+            return "no nodes available to schedule pods"
+        if needs.explained_at != self._epoch:
+            needs.explained_at = self._epoch
+            reasons = Counter(needs.objection(node) or node.lacks(needs) for node in self._order)
+            counts = ", ".join(sorted(f"{number} {why}" for why, number in reasons.items()))
+            needs.message = f"0/{len(self._order)} nodes are available: {counts}."
+        return needs.message
+
+    def _mark(self, key: Key, needs: Needs) -> None:
         stored = self._store.get(PODS, *key)
         if condition(stored.value, "PodScheduled").get("reason") == "Unschedulable":
             return
+        message = self._explain(needs)
         row = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         self._store.change(PODS, key, lambda pod: set_condition(pod, row, timestamp()))
         record(self._store, PODS, key, "FailedScheduling", message, warns=True)

@@ -89,13 +89,18 @@ class Workloads:
     def _drop(self, pod: Stored) -> None:
         self._store.delete(PODS, pod.key, grace=pod_grace(pod.value, None))
 
-    def _adjust(self, kind: Kind, owner: Stored, active: list[Stored], wanted: int) -> None:
+    def _counts(self, owner: Stored) -> tuple[int, int]:
+        """How many pods count, and how many of them are Ready."""
+        crew = self._indexes.crew(uid(owner.value))
+        return len(crew.active), crew.ready
+
+    def _adjust(self, kind: Kind, owner: Stored, wanted: int) -> None:
         """Make or delete pods towards the wanted number, some at a time."""
-        surplus = len(active) - wanted
+        surplus = self._counts(owner)[0] - wanted
         for _ in range(min(-surplus, _AT_ONCE)):
             self._make(kind, owner)
         if surplus > 0:
-            active.sort(key=_least_useful)
+            active = sorted(self._indexes.crew(uid(owner.value)).active.values(), key=_least_useful)
             for pod in active[: min(surplus, _AT_ONCE)]:
                 self._drop(pod)
         if abs(surplus) > _AT_ONCE:
@@ -109,13 +114,10 @@ class Workloads:
         self._store.change(kind, owner.key, report)
 
     def _replicas(self, kind: Kind, owner: Stored) -> None:
-        pods = self._pods(owner)
-        active = [pod for pod in pods if is_active(pod.value)]
-        self._adjust(kind, owner, active, whole(owner.value, "spec", "replicas", default=1))
-        counted = [pod for pod in self._pods(owner) if is_active(pod.value)]
-        ready = sum(is_ready(pod.value) for pod in counted)
-        counts = {"replicas": len(counted), "readyReplicas": ready, "availableReplicas": ready}
-        self._report(kind, owner, counts | {"fullyLabeledReplicas": len(counted)})
+        self._adjust(kind, owner, whole(owner.value, "spec", "replicas", default=1))
+        count, ready = self._counts(owner)
+        counts = {"replicas": count, "readyReplicas": ready, "availableReplicas": ready}
+        self._report(kind, owner, counts | {"fullyLabeledReplicas": count})
 
     def _deployment(self, kind: Kind, owner: Stored) -> None:
         spec = section(owner.value, "spec")
@@ -168,21 +170,18 @@ class Workloads:
         for name, pod in pods.items():
             if name not in names and is_active(pod.value):
                 self._drop(pod)
-        counted = [pod for pod in self._pods(owner) if is_active(pod.value)]
-        ready = sum(is_ready(pod.value) for pod in counted)
-        self._report(kind, owner, {"replicas": len(counted), "readyReplicas": ready, "availableReplicas": ready})
+        count, ready = self._counts(owner)
+        self._report(kind, owner, {"replicas": count, "readyReplicas": ready, "availableReplicas": ready})
 
     def _job(self, kind: Kind, owner: Stored) -> None:
         spec = section(owner.value, "spec")
         pods = self._pods(owner)
         done = sum(text(pod.value, "status", "phase") == "Succeeded" for pod in pods)
         failed = sum(text(pod.value, "status", "phase") == "Failed" for pod in pods)
-        active = [pod for pod in pods if is_active(pod.value)]
         completions = whole(spec, "completions", default=1)
         wanted = 0 if spec.get("suspend") is True else min(whole(spec, "parallelism", default=1), completions - done)
-        self._adjust(kind, owner, active, max(0, wanted))
-        count = sum(is_active(pod.value) for pod in self._pods(owner))
-        self._report(kind, owner, {"active": count, "succeeded": done, "failed": failed})
+        self._adjust(kind, owner, max(0, wanted))
+        self._report(kind, owner, {"active": self._counts(owner)[0], "succeeded": done, "failed": failed})
         if done >= completions:
             row = {"type": "Complete", "status": "True"}
             self._store.change(kind, owner.key, lambda value: set_condition(value, row, timestamp()))
