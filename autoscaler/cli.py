@@ -54,15 +54,13 @@ def _simulate(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     for warning in (*config.warnings, *simulation.warnings):
         print(f"autoscaler simulate: {warning}", file=sys.stderr)
     if inputs.output == "json":
-        import json
+        from autoscaler.publish.document import write_json
 
-        from autoscaler.publish.document import to_json
-
-        print(json.dumps(to_json(decision), indent=2))
+        print(write_json(decision), end="")
     else:
         from autoscaler.publish.text import render_text
 
-        print(render_text(decision))
+        print(render_text(decision), end="")
     return 0
 
 

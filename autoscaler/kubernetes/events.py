@@ -1,7 +1,8 @@
 """Events: what users read in `kubectl describe`, written beside the work.
 
 One per reason and object in five minutes, as cluster-autoscaler's filter has
-it, unless all are wanted. `record` never waits and never fails: a queue that
+it, unless all are wanted; a ConfigMap stands for the whole cluster, so there
+the message counts too. `record` never waits and never fails: a queue that
 is full, or an API server that refuses, costs the event, which is counted.
 """
 
@@ -48,6 +49,14 @@ class EventNote:
     is_warning: bool = False
 
 
+_Identity = tuple[ObjectRef, str, str]
+
+
+def _identity(note: EventNote) -> _Identity:
+    """What makes two events the same."""
+    return note.about, note.reason, note.message if note.about.kind == "ConfigMap" else ""
+
+
 @dataclass(slots=True)
 class _Written:
     """What we wrote before about an object and reason, to count up instead of writing again."""
@@ -68,14 +77,14 @@ class EventRecorder:
         self._api = api
         self._component = component
         self._duplicates = duplicates
-        self._recent: OrderedDict[tuple[ObjectRef, str], float] = OrderedDict()
-        self._known: OrderedDict[tuple[ObjectRef, str], _Written] = OrderedDict()
+        self._recent: OrderedDict[_Identity, float] = OrderedDict()
+        self._known: OrderedDict[_Identity, _Written] = OrderedDict()
         self._stamp = 0
         self._send, self._receive = anyio.create_memory_object_stream[EventNote](_QUEUE)
 
     def record(self, note: EventNote) -> bool:
         """Queue an event; False when it repeats a recent one or the queue is full."""
-        key, now = (note.about, note.reason), anyio.current_time()
+        key, now = _identity(note), anyio.current_time()
         if not self._duplicates and now - self._recent.get(key, float("-inf")) < _WINDOW_SECONDS:
             self.suppressed += 1
             return False
@@ -103,7 +112,7 @@ class EventRecorder:
                     self._fail(note, str(error))
 
     async def _write(self, note: EventNote) -> None:
-        key = (note.about, note.reason)
+        key = _identity(note)
         known = self._known.get(key)
         if known is not None and known.message == note.message:
             patch = {"count": known.count + 1, "lastTimestamp": _time(note.at)}

@@ -23,6 +23,7 @@ from autoscaler.aws.client import connect as connect_aws
 from autoscaler.aws.discovery import Selection
 from autoscaler.aws.groups import GroupSource
 from autoscaler.aws.known import Bounds
+from autoscaler.aws.refusals import classify
 from autoscaler.config import Config, ConfigError
 from autoscaler.core.model import GroupName
 from autoscaler.kubernetes.cache import Pace as WatchPace
@@ -40,6 +41,7 @@ from autoscaler.loop.passes import Pass, Senses
 from autoscaler.loop.sight import Sight
 from autoscaler.loop.voice import Speaker
 from autoscaler.metrics import Metrics, series
+from autoscaler.publish.calls import CacheState, count_aws_call, count_caches, count_events
 from autoscaler.publish.events import Anchors, ObjectRef
 from autoscaler.publish.publisher import Publisher
 from autoscaler.web import Health, HealthLimits, Pages, Server
@@ -71,7 +73,13 @@ async def _main(config: Config) -> None:
     )
     metrics = Metrics(version=version("priority-autoscaler"), per_group=config.emit_per_nodegroup_metrics)
     metrics.put(series.DRY_RUN, config.dry_run)
-    async with connect_kubernetes(kubernetes) as api, connect_aws(AwsSettings(region=config.aws_region or None)) as aws:
+
+    def observe(operation: str, outcome: str, seconds: float) -> None:
+        if outcome != "cancelled":
+            count_aws_call(metrics, operation, None if outcome == "ok" else classify(outcome, ""), seconds)
+
+    settings = AwsSettings(region=config.aws_region or None)
+    async with connect_kubernetes(kubernetes) as api, connect_aws(settings, observe) as aws:
         process = Process(config, metrics, api, aws)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
@@ -188,18 +196,19 @@ class Process:
             self.pace.ring()
 
     async def _measure(self) -> None:
-        """Keep the figures about the caches current."""
-        malformed: dict[str, int] = {}
+        """Keep the figures about caches and events current."""
         while True:
             now = anyio.current_time()
-            for reflector in self.cluster.reflectors():
-                kind = reflector.kind.name
-                self._metrics.put(series.CACHE_OBJECTS, len(reflector.objects), kind=kind)
-                if reflector.synced:
-                    self._metrics.put(series.CACHE_AGE, reflector.staleness(now), kind=kind)
-                new = reflector.malformed - malformed.get(kind, 0)
-                malformed[kind] = reflector.malformed
-                self._metrics.add(series.MALFORMED_OBJECTS, new, kind=kind)
+            count_caches(
+                self._metrics,
+                [
+                    CacheState(one.kind.name, len(one.objects), one.staleness(now), one.malformed)
+                    for one in self.cluster.reflectors()
+                    if one.synced
+                ],
+            )
+            events = self.recorder
+            count_events(self._metrics, sent=events.written, repeated=events.suppressed, dropped=events.failed)
             self._metrics.put(series.LAST_ACTIVITY, clock.now().timestamp(), activity="main")
             await anyio.sleep(GAUGES_INTERVAL)
 

@@ -16,6 +16,7 @@ from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
 from autoscaler.metrics import Metrics, series
 from autoscaler.publish.events import WARNING, Anchors, Event, invalid_priorities
+from autoscaler.publish.numbers import count_blind
 from autoscaler.publish.publisher import Publisher
 from autoscaler.publish.report import PassReport, WaveReport
 
@@ -51,7 +52,7 @@ class Speaker:
 
     def blind(self, reasons: Sequence[str]) -> None:
         """Tell, once for each change of the reasons, that nothing can be decided."""
-        self.metrics.add(series.PASSES, result="not-ready")
+        count_blind(self.metrics)
         if tuple(reasons) != self._reasons:
             self._reasons = tuple(reasons)
             log.warning("pass.impossible", reasons=list(reasons))
