@@ -1,11 +1,12 @@
 """Recorded texts: what AWS says when it refuses, verbatim in substance.
 
 The only place for AWS's prose in the emulator; the product's parser of
-activities is tested with the same sentences. Gathered from public bug reports
-(cortex 1258, aws-parallelcluster 1115 and 1944, kops 15778, osparc 3629,
-deepracer-on-the-spot 55, aws-ethereum-miner 23, nomad-autoscaler 1290); those
-of InvalidLaunchTemplate and subnets follow the AWS guide's troubleshooting
-chapter. Placeholders: type, zone, others (the other zones), subnet, limit.
+activities is tested with the same sentences. From public bug reports (cortex
+1258, aws-parallelcluster 1115 and 1944, kops 15778, osparc 3629, PrairieLearn
+3271, deepracer-on-the-spot 55, aws-ethereum-miner 23, nomad-autoscaler 1290).
+Not seen in a report, written after the AWS guide: InvalidLaunchTemplate,
+UnauthorizedOperation, the prefix of on-demand fleets, all of LaunchInstances.
+Placeholders: type, zone, others (the other zones), subnet, limit.
 """
 
 from autoscaler.core.model import Market
@@ -54,6 +55,9 @@ REFUSALS = {
 SPOT_ICE = "There is no Spot capacity available that matches your request."
 SPOT_PREFIX = "Could not launch Spot Instances. {code} - "
 ON_DEMAND_PREFIX = "Could not launch On-Demand Instances. {code} - "
+WITHOUT_PREFIX = frozenset(
+    {"MaxSpotInstanceCountExceeded", "VcpuLimitExceeded", "InstanceLimitExceeded", "InvalidLaunchTemplate"}
+)
 FAILED_SUFFIX = " Launching EC2 instance failed."
 
 AT_MIN_SIZE = (
@@ -93,7 +97,7 @@ def status_message(code: str, market: Market, fleet: bool, **facts: str) -> str:
     """
     sentence = error_message(code, market, **facts)
     sentence += "" if sentence.endswith(".") else "."
-    if not fleet or code in ("MaxSpotInstanceCountExceeded", "InvalidLaunchTemplate"):
+    if not fleet or code in WITHOUT_PREFIX:
         return sentence + FAILED_SUFFIX
     prefix = SPOT_PREFIX if market is Market.SPOT else ON_DEMAND_PREFIX
     return prefix.format(code=code) + sentence + FAILED_SUFFIX
