@@ -78,6 +78,7 @@ class FaultyServer:
         self.valid_token = ""
         self.absent: dict[str, int] = {}
         self._changed = anyio.Event()
+        self._watching: set[Any] = set()  # transports
 
     def put(self, path: str, value: dict[str, Any]) -> None:
         """Create or replace an object, by its name."""
@@ -104,6 +105,12 @@ class FaultyServer:
         for collection in self.collections.values():
             collection.history.clear()
             collection.forgotten = self.version
+
+    def cut(self) -> None:
+        """Break every open watch."""
+        for transport in self._watching:
+            transport.abort()
+        self._watching.clear()
 
     def count(self, kind: str) -> int:
         """Count the requests so far: "list", "watch" or "write"."""
@@ -178,6 +185,7 @@ class FaultyServer:
             status = {"kind": "Status", "status": "Failure", "code": code, "reason": "Expired"}
             await response.write(_line("ERROR", status))
             return response
+        self._watching.add(request.transport)
         budget = fault.after if isinstance(fault, Cut) else None
         while True:
             changed = self._changed

@@ -1,0 +1,108 @@
+"""Clusters from files: YAML or JSON, single documents or lists, with faults that name the file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from autoscaler.kubernetes.convert import MalformedObjectError
+from autoscaler.kubernetes.offline import read_cluster, read_objects
+
+LIST = """
+apiVersion: v1
+kind: List
+items:
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: web-1, namespace: shop, uid: u1, creationTimestamp: "2026-01-01T12:00:00Z"}
+  spec: {priorityClassName: high, containers: [{name: c, resources: {requests: {cpu: 500m}}}]}
+- apiVersion: v1
+  kind: Node
+  metadata: {name: n1, creationTimestamp: 2026-01-01T12:00:00Z}
+  status: {allocatable: {cpu: "4"}}
+- {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: kube-system}, data: {priorities: "10: [a]"}}
+- apiVersion: apps/v1
+  kind: DaemonSet
+  metadata: {name: agent, namespace: kube-system}
+  spec: {template: {spec: {containers: [{name: c}]}}}
+- {apiVersion: management.cattle.io/v3, kind: Node, metadata: {name: another-node}}
+- {apiVersion: v1, kind: Secret, metadata: {name: s}}
+"""
+CLASS = {
+    "apiVersion": "scheduling.k8s.io/v1",
+    "kind": "PriorityClass",
+    "metadata": {"name": "high"},
+    "value": 1000,
+}
+
+
+def as_json(document: Any) -> bytes:
+    return json.dumps(document, default=lambda at: at.strftime("%Y-%m-%dT%H:%M:%SZ")).encode()
+
+
+@pytest.mark.parametrize("form", ["yaml", "json", "items"])
+def test_reads_what_kubectl_prints(form: str) -> None:
+    document = yaml.safe_load(LIST)
+    documents = {"yaml": [document, None], "json": [as_json(document)], "items": document["items"]}[form]
+    cluster = read_cluster([("a.yaml", documents), ("b.yaml", [CLASS])])
+    (pod,) = cluster.pods
+    assert (pod.spec.priority, pod.spec.requests["cpu"]) == (1000, 500)
+    assert [each.name for each in cluster.nodes] == ["n1"]
+    assert cluster.nodes[0].created == pod.created
+    assert {name: dict(labels) for name, labels in cluster.namespaces.items()} == {"shop": {"team": "a"}}
+    assert [each.name for each in cluster.daemonsets] == ["agent"]
+    found = cluster.config_map("kube-system", "c")
+    assert found is not None
+    assert found.data == {"priorities": "10: [a]"}
+    assert cluster.config_map("default", "c") is None
+
+
+def test_a_typed_list_gives_its_items_their_kind() -> None:
+    pods = {"kind": "PodList", "apiVersion": "v1", "items": [
+        {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}]}}]}  # fmt: skip
+    for document in (pods, as_json(pods)):
+        (pod,) = read_objects([document], "f").pods
+        assert (pod.namespace, pod.name, pod.uid) == ("default", "a", "Pod//a")
+    assert not read_objects(
+        [{"kind": "PodList", "items": None}, as_json({"kind": "NodeList", "items": None})], "f"
+    ).pods
+
+
+def test_an_object_in_two_files_counts_once() -> None:
+    document = yaml.safe_load(LIST)
+    assert len(read_cluster([("a", [document]), ("b", [document])]).pods) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ({"kind": "Pod", "metadata": {"name": "z", "namespace": "q"}}, "f.yaml: Pod q/z: Object missing.*spec"),
+        ({"kind": "Pod", "spec": {}}, "f.yaml: Pod"),
+        ({"kind": "Pod", "metadata": {"name": "z"}, "spec": {}}, "f.yaml: Pod z: spec.containers"),
+        ({"kind": "Node", "metadata": {"name": "z"}, "status": {"allocatable": {"cpu": "4x"}}}, "Node z: .*'4x'"),
+        ({"kind": "PodList", "items": [{"metadata": {"name": 5}, "spec": {}}]}, "f.yaml: Pod"),
+        ({"metadata": {"name": "z"}}, "f.yaml: document z: kind is missing"),
+        (7, "f.yaml: document"),
+    ],
+)
+def test_what_cannot_be_decoded_names_file_object_and_fault(document: Any, told: str) -> None:
+    for form in (document, as_json(document)):
+        with pytest.raises(MalformedObjectError, match=told):
+            read_objects([form], "f.yaml")
+
+
+def test_what_is_no_json_is_named() -> None:
+    with pytest.raises(MalformedObjectError, match=r"f\.json: document"):
+        read_objects([b"{"], "f.json")
+
+
+def test_the_import_stays_light() -> None:
+    code = "import sys, autoscaler.kubernetes.offline; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not {"aiohttp", "anyio", "asyncio", "kubernetes", "pydantic", "structlog"} & set(loaded)
