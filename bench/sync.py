@@ -1,7 +1,7 @@
 """How long the caches take to sync with a big cluster, and what they weigh.
 
-The pages come from a process of their own; the caches run in another, so that
-its memory is theirs alone. `ratio_to_decode` compares with fetching the same
+Ready-made pages come from the emulator in a process of its own; the caches run
+in another, so that its memory is theirs alone. `ratio_to_decode` compares with fetching the same
 pages and decoding them into structs of the same fields, which are dropped: no
 sharing, no conversion, no caches. `decode_seconds_150000` leaves out the
 fetching as well.
@@ -18,17 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-from urllib.request import urlopen
 
 import anyio
-import anyio.to_thread
 
 from autoscaler.kubernetes.cache import Pace
 from autoscaler.kubernetes.cluster import ClusterCache, ClusterSettings
 from autoscaler.kubernetes.codec import Codec
 from autoscaler.kubernetes.transport import KubernetesSettings, connect
 from autoscaler.kubernetes.wire import WireNode, WirePod
-from bench.pages import pages
 from bench.result import Result
 
 NODES = 5_000
@@ -37,17 +34,17 @@ EVENTS = 20_000
 
 def run() -> Result:
     """Sync with 30,000 and with 150,000 pods."""
-    small = measure(30_000)
-    large = measure(150_000)
-    raw = raw_seconds(150_000)
+    small = in_process("sync", 30_000)
+    large = in_process("sync", 150_000)
+    raw = in_process("raw", 150_000)
     return Result(
         bench="sync",
         figures={
             "seconds_30000": small["seconds"],
             "seconds_150000": large["seconds"],
-            "raw_seconds_150000": raw,
-            "decode_seconds_150000": decode_seconds(150_000),
-            "ratio_to_decode": large["seconds"] / raw,
+            "raw_seconds_150000": raw["seconds"],
+            "decode_seconds_150000": raw["decode_seconds"],
+            "ratio_to_decode": large["seconds"] / raw["seconds"],
             "rss_mb_150000": large["rss_mb"],
             "peak_mb_150000": large["peak_mb"],
             "events_per_second": large["events_per_second"],
@@ -57,48 +54,27 @@ def run() -> Result:
     )
 
 
-def measure(pods: int) -> dict[str, float]:
-    """Sync with a page server in processes of their own."""
-    return _in_process("sync", pods)
-
-
-def raw_seconds(pods: int) -> float:
-    """Fetch and decode the same pages, and do nothing else with them."""
-    return _in_process("raw", pods)["seconds"]
-
-
-def _in_process(what: str, pods: int) -> dict[str, float]:
+def in_process(what: str, pods: int) -> dict[str, float]:
+    """Measure in a process of its own, against a server in another."""
     with page_server(pods) as url:
         command = [sys.executable, "-m", "bench.sync", what, url, str(pods)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
 @contextmanager
 def page_server(pods: int) -> Iterator[str]:
-    """Run a page server; yield its address."""
-    command = [sys.executable, "-m", "bench.pages", str(pods), str(NODES)]
+    """Run the emulator with ready-made pages; yield its address."""
+    emulator = "autoscaler.emulator.kubernetes"
+    plan = f"pods={pods},nodes={NODES}"
+    command = [sys.executable, "-m", emulator, "--pages", plan, "--no-scheduler", "--no-controllers"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            yield server.stdout.readline().strip()
+            yield server.stdout.readline().split()[-1]
         finally:
             server.kill()
-
-
-def decode_seconds(pods: int) -> float:
-    """Decode the same bytes into the same structs, page by page; making the pages is not counted."""
-    codec, total = Codec(WirePod), 0.0
-    gc.disable()
-    try:
-        for body in pages(pods, NODES):
-            started = perf_counter()
-            codec.read_page(body)
-            total += perf_counter() - started
-    finally:
-        gc.enable()
-    return total
 
 
 async def fetch_raw(url: str, pods: int) -> dict[str, float]:
@@ -107,22 +83,25 @@ async def fetch_raw(url: str, pods: int) -> dict[str, float]:
         "/api/v1/pods": Codec(WirePod).read_page,
         "/api/v1/nodes": Codec(WireNode).read_page,
     }
-    count = 0
+    count, decoding = 0, 0.0
     gc.disable()
     async with connect(KubernetesSettings(master_url=url)) as api:
         started = perf_counter()
         for path, read in readers.items():
             query = {"limit": "500"}
             while True:
-                head, items = read(await api.get_bytes(path, query))
+                body = await api.get_bytes(path, query)
+                begun = perf_counter()
+                head, items = read(body)
+                decoding += perf_counter() - begun
                 count += len(items)
-                del items
+                del body, items
                 if not head.continue_:
                     break
                 query["continue"] = head.continue_
         seconds = perf_counter() - started
     assert count == pods + NODES
-    return {"seconds": seconds}
+    return {"seconds": seconds, "decode_seconds": decoding}
 
 
 async def sync(url: str, pods: int) -> dict[str, float]:
@@ -135,7 +114,7 @@ async def sync(url: str, pods: int) -> dict[str, float]:
         assert len(cache.pods.objects) == pods
         rss, peak = _memory()
         before = cache.pods.generation
-        await anyio.to_thread.run_sync(urlopen, f"{url}/events?count={EVENTS}")
+        await api.send("POST", "/emu/modify", {"pods": EVENTS})
         first = await _reach(cache, before + 1)
         started = perf_counter()
         await _reach(cache, before + EVENTS)

@@ -19,6 +19,7 @@ from anyio import to_thread
 
 from autoscaler import clock
 from autoscaler.core.decision import Decision, Launch, LaunchResult, Removal
+from autoscaler.core.model import PodKey
 from autoscaler.core.planner import plan
 from autoscaler.core.scaleup.waves import fold_results, note_asked
 from autoscaler.core.snapshot import Snapshot, Wave
@@ -40,6 +41,7 @@ class Course:
     waves: int = 0
     launched: int = 0
     reaction: float | None = None
+    served: set[PodKey] = field(default_factory=set)  # pods whose launch brought all that it asked
     phases: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextmanager
@@ -96,7 +98,7 @@ class Pass:
             results: list[LaunchResult] = []
             if hands is not None:
                 with course.phase("act"):
-                    results = await self._launch(hands, snapshot, decision.launches, course)
+                    results = await self._launch(hands, snapshot, self._sane(decision.launches, course), course)
                     wave = self._fold(snapshot, results)
             report = WaveReport(snapshot=snapshot, decision=decision, results=tuple(results))
             with course.phase("publish"):
@@ -111,6 +113,18 @@ class Pass:
             self.next_at = decision.next_at
             voice.passed(_report(course, report, is_dry=hands is None))
             return True
+
+    def _sane(self, launches: Sequence[Launch], course: Course) -> list[Launch]:
+        """Leave out what would buy a second time, in one pass, for pods that were served in full.
+
+        It means that the node which was promised and the one that is coming
+        are not seen as the same: a fault of ours that must not cost money.
+        """
+        sane = [one for one in launches if not one.pods or not course.served.issuperset(one.pods)]
+        for one in launches:
+            if one not in sane:
+                log.error("pass.bought_twice", node_group=one.group, zone=one.zone, count=one.count)
+        return sane if any(one.pods for one in sane) or sane == list(launches) else []
 
     async def _launch(
         self, hands: Hands, snapshot: Snapshot, launches: Sequence[Launch], course: Course
@@ -132,6 +146,9 @@ class Pass:
                 tasks.start_soon(send, position, launch)
         hands.touched({launch.group for launch in launches})
         course.launched += sum(nodes_of(result) for result in results.values())
+        for result in results.values():
+            if nodes_of(result) >= result.launch.count and not result.refusals:
+                course.served.update(result.launch.pods)
         return [results[position] for position in sorted(results)]
 
     def _fold(self, snapshot: Snapshot, results: Sequence[LaunchResult]) -> Wave:
