@@ -1,7 +1,8 @@
 """Log lines: one for each launch, refusal and removal, one summary a pass.
 
 Names are constant, keys equal metric labels where both exist. A launch
-without an answer was only planned: this is a dry run.
+without an answer was only planned: this is a dry run. `passed_over` says why
+a launch went to its group: which others could not or may not take its pods.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from collections import Counter
 
 from structlog.typing import FilteringBoundLogger
 
-from autoscaler.core.decision import LaunchResult, Outcome, RefusalKind
+from autoscaler.core.decision import Decision, Launch, LaunchResult, Outcome, RefusalKind, Why
+from autoscaler.publish.reasons import groups_by_reason, join_some
 from autoscaler.publish.report import Answer, PassReport, WaveReport, answer_of
 
 _LOUD = {RefusalKind.CONFIGURATION, RefusalKind.UNKNOWN, RefusalKind.LIMIT}
+_GROUPS = 6
 
 
 def log_wave(log: FilteringBoundLogger, report: WaveReport) -> None:
     """Tell each launch with its answer, each refusal by class, and each removal."""
     for result in report.results:
-        _log_result(log, result)
+        _log_result(log, result, report.decision)
     if not report.results:
         for launch in report.decision.launches:
             log.info(
@@ -29,6 +32,7 @@ def log_wave(log: FilteringBoundLogger, report: WaveReport) -> None:
                 count=launch.count,
                 cause=str(launch.cause),
                 pods=len(launch.pods),
+                passed_over=_passed_over(launch, report.decision),
             )
     for removal in report.decision.removals:
         log.info(
@@ -57,10 +61,21 @@ def log_pass(log: FilteringBoundLogger, report: PassReport) -> None:
     )
 
 
-def _log_result(log: FilteringBoundLogger, result: LaunchResult) -> None:
+def _passed_over(launch: Launch, decision: Decision) -> dict[str, str]:
+    """The groups that the launch's pods did not go to, by reason; a lower tier needs none."""
+    verdict = decision.verdicts.get(launch.pods[0]) if launch.pods else None
+    found = groups_by_reason(verdict) if verdict is not None else []
+    return {str(why): join_some(groups, _GROUPS) for why, groups in found if why is not Why.LOWER_TIER}
+
+
+def _log_result(log: FilteringBoundLogger, result: LaunchResult, decision: Decision) -> None:
     launch, answer = result.launch, answer_of(result)
     known = log.bind(
-        node_group=launch.group, zone=launch.zone, count=launch.count, milliseconds=round(result.seconds * 1000)
+        node_group=launch.group,
+        zone=launch.zone,
+        count=launch.count,
+        milliseconds=round(result.seconds * 1000),
+        passed_over=_passed_over(launch, decision),
     )
     if answer is Answer.REQUESTED:
         known.info("scale_up.requested", cause=str(launch.cause), pods=len(launch.pods))
@@ -69,6 +84,7 @@ def _log_result(log: FilteringBoundLogger, result: LaunchResult) -> None:
             "scale_up.launched",
             launched=len(result.launched),
             instances=[instance.id for instance in result.launched],
+            surplus=launch.surplus,
             cause=str(launch.cause),
             pods=len(launch.pods),
         )

@@ -226,6 +226,14 @@ class TestPublisher:
         summary = captured.entries[-1]
         assert (summary["pods_launch"], summary["pods_unschedulable"], summary["plan_ms"]) == (2, 1, 12.3)
 
+    def test_a_launch_says_which_groups_were_passed_over_and_why(self) -> None:
+        captured = LogCapture()
+        log = structlog.wrap_logger(None, processors=[captured], wrapper_class=structlog.make_filtering_bound_logger(0))
+        results = (answer(launch("spot-b", pods=(WEB_1,)), 1), answer(launch("od-a", pods=()), 1))
+        report = WaveReport(snapshot=world(), decision=crisis(), results=results)
+        Publisher(Metrics(), log, ANCHORS).tell_wave(report)
+        assert [line.get("passed_over") for line in captured.entries[:2]] == [{"InBackoff": "spot-a"}, {}]
+
     def test_a_dry_run_tells_what_it_would_do(self) -> None:
         captured = LogCapture()
         log = structlog.wrap_logger(None, processors=[captured], wrapper_class=structlog.make_filtering_bound_logger(0))
