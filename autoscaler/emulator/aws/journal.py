@@ -18,7 +18,11 @@ from autoscaler import clock
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One request. `status` 0: in flight, or its connection was dropped."""
+    """One request. `status` 0: in flight, or its connection was dropped.
+
+    Of LaunchInstances also how many instances its answer named, and the error
+    codes in it: an answer with errors is a success on the wire.
+    """
 
     number: int
     at: datetime
@@ -29,6 +33,8 @@ class Call:
     status: int = 0
     code: str = ""
     seconds: float | None = None
+    launched: int = 0
+    refusals: tuple[str, ...] = ()
 
     @property
     def group(self) -> str:

@@ -157,7 +157,10 @@ class AwsEmulator:
 
     def _answer(self, call: Call, environ: Environ, reply: _Reply) -> bytes | Iterable[bytes]:
         if call.service == "autoscaling" and call.action == LAUNCH and self.faults.launch_api:
-            return wire.write(call.service, LAUNCH, self._launch(call))
+            launched = self._launch(call)
+            call.launched = sum(len(row["InstanceIds"]) for row in launched["Instances"])
+            call.refusals = tuple(row["ErrorCode"] for row in launched["Errors"])
+            return wire.write(call.service, LAUNCH, launched)
         self.faults.wait(call.action)
         if call.service == "autoscaling" and call.action in actions.ANSWERS:
             parameters = wire.read(call.action, call.parameters)
