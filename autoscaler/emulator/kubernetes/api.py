@@ -68,9 +68,12 @@ class Api:
         """Any request; whatever goes wrong is a Status."""
         self._faults.record(request.method, request.path_qs)
         try:
-            await self._faults.strike(request)
+            loses = await self._faults.strike(request)
             self._authenticate(request)
-            return await self._answer(request)
+            answer = await self._answer(request)
+            if loses and request.transport is not None:
+                request.transport.abort()
+            return answer
         except ApiError as refusal:
             body = msgspec.json.encode(refusal.body())
             return web.Response(

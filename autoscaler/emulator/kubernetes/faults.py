@@ -1,7 +1,7 @@
 """What goes wrong on demand, and the log of every request that came in.
 
 A fault holds for the paths its regex finds, for some seconds or some times:
-an HTTP status, a delay, or a dropped connection. Cutting watches and forgetting
+an HTTP status, a delay, a dropped connection, or a lost answer. Cutting watches and forgetting
 history are one-off acts and live with the watches and the store.
 """
 
@@ -36,7 +36,8 @@ class Fault:
     status: int = 0
     retry_after: int = 0
     delay: float = 0.0
-    drop: bool = False
+    drop: bool = False  # the connection, before anything is done
+    lose: bool = False  # the answer, after all is done
     until: float | None = None
     times: int | None = None
 
@@ -55,7 +56,7 @@ class Faults:
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def add(self, rule: Json) -> int:
-        """A rule from JSON: path, method, status, retryAfter, delay, drop, seconds, times. Raises ApiError 400."""
+        """A rule from JSON: path, method, status, retryAfter, delay, drop, lose, seconds, times. Raises ApiError 400."""
         try:
             seconds = rule.get("seconds")
             made = Fault(
@@ -66,6 +67,7 @@ class Faults:
                 retry_after=int(rule.get("retryAfter", 0)),
                 delay=float(rule.get("delay", 0)),
                 drop=bool(rule.get("drop", False)),
+                lose=bool(rule.get("lose", False)),
                 until=clock.monotonic() + float(seconds) if seconds is not None else None,
                 times=int(rule["times"]) if "times" in rule else None,
             )
@@ -90,8 +92,12 @@ class Faults:
         wanted = re.compile(path)
         return [row for row in self.requests if wanted.search(row["path"]) and method in ("", row["method"])]
 
-    async def strike(self, request: web.Request) -> None:
-        """Delay, drop or refuse a request. Raises ApiError for a refusal."""
+    async def strike(self, request: web.Request) -> bool:
+        """Delay, drop or refuse a request; true when it is to be done and its answer lost.
+
+        Raises ApiError for a refusal, and after a drop, so that nothing is done.
+        """
+        loses = False
         for rule in list(self.rules):
             if not rule.applies(request.method, request.path_qs, clock.monotonic()):
                 continue
@@ -101,7 +107,10 @@ class Faults:
                 await anyio.sleep(rule.delay)
             if rule.drop and request.transport is not None:
                 request.transport.abort()
+                raise ApiError(500, "InternalError", f"fault {rule.number} dropped the connection")
+            loses = loses or rule.lose
             if rule.status:
                 details = {"retryAfterSeconds": rule.retry_after} if rule.retry_after else {}
                 reason = _REASONS.get(rule.status, "Unknown")
                 raise ApiError(rule.status, reason, f"fault {rule.number} on demand", details)
+        return loses

@@ -1,11 +1,12 @@
 """Ready-made pods and nodes for benches of scale: pages of bytes, made as they are asked for, from templates.
 
 150,000 pods cost no memory and no start-up. Lists, watches and bulk changes
-are served; selectors, single objects and writes of these two kinds are not.
+are served; other selectors than for unfinished pods, single objects and writes of these two kinds are not.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ from .store import Store
 from .watch import Watches, gone
 from .writes import Target
 
+_UNFINISHED = re.compile(r"(status\.phase!=(Succeeded|Failed),?)*")  # holds for every ready-made pod
 _BATCH = 200  # objects per write to a stream
 
 
@@ -133,7 +135,7 @@ class Pages:
         query = request.query
         if request.method != "GET" or target.name or target.namespace:
             raise ApiError(405, "MethodNotAllowed", f"{target.kind.plural} are ready-made here: only list and watch")
-        if query.get("fieldSelector") or query.get("labelSelector"):
+        if not _UNFINISHED.fullmatch(query.get("fieldSelector", "")) or query.get("labelSelector"):
             raise bad_request("ready-made objects are served without selectors")
         if query.get("watch") in ("true", "1"):
             async with self._watches.streaming(request, float(query.get("timeoutSeconds") or 0) or 1e9) as response:
