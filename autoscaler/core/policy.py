@@ -12,13 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from autoscaler.core.model import GroupName, LaunchMethod
-
-# What Go's RE2 refuses although Python's engine takes it: look-around, back references, atomic and conditional groups.
-_NOT_IN_RE2 = re.compile(r"\(\?(?:[=!>(]|<[=!]|P=)|\\[1-9]")
-_POSIX = {
-    "[:alnum:]": "0-9A-Za-z", "[:alpha:]": "A-Za-z", "[:digit:]": "0-9", "[:lower:]": "a-z",
-    "[:upper:]": "A-Z", "[:space:]": r"\s", "[:word:]": r"\w", "[:xdigit:]": "0-9A-Fa-f", "[:punct:]": r"!-/:-@\[-`{-~",
-}  # fmt: skip
+from autoscaler.core.regex import RegexError, compile_go
 
 
 class PolicyError(ValueError):
@@ -30,13 +24,9 @@ def compile_regex(text: str) -> re.Pattern[str]:
 
     Raises PolicyError for what Go's regexp package would refuse.
     """
-    if _NOT_IN_RE2.search(text):
-        raise PolicyError(f"regex {text!r}: look-around and back references are not supported")
-    for name, members in _POSIX.items():
-        text = text.replace(name, members)
     try:
-        return re.compile(text.replace(r"\z", r"\Z"))
-    except re.error as error:
+        return compile_go(text)
+    except RegexError as error:
         raise PolicyError(f"regex {text!r}: {error}") from None
 
 
