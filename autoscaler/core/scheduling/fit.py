@@ -108,11 +108,10 @@ def zoneless_objections(spec: PodSpec, node: NodeView) -> tuple[Objection, ...]:
         tuple(static_objections(spec, NodeView({**node.labels, **dict.fromkeys(ZONE_LABELS, str(zone))}, node.taints)))
         for zone in node.zones
     ]
-    if all(by_zone):
-        return by_zone[0]
-    if any(by_zone):
-        return (Objection(Why.ZONE_NOT_CHOSEN, f"AWS picks among {', '.join(node.zones)}"),)
-    return ()
+    everywhere = tuple(one for one in by_zone[0] if all(one in others for others in by_zone))
+    if all(found == everywhere for found in by_zone):
+        return everywhere
+    return (*everywhere, Objection(Why.ZONE_NOT_CHOSEN, f"AWS picks among {', '.join(node.zones)}"))
 
 
 class Fitting:
