@@ -8,6 +8,7 @@ two, only while something is missing, is the loop's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ PAGE = 100
 _PARALLEL = 4
 _OVER = ("Failed", "Cancelled")
 _DONE = "Successful"
+_INSTANCE = re.compile(r"\bi-[0-9a-f]{8,17}\b")
+_CAPACITY = re.compile(r"increasing the capacity from (\d{1,6}) to (\d{1,6})")
 _STUCK = "WaitingForSpotInstanceId"
 
 
@@ -40,15 +43,19 @@ class Raised:
 class ActivityReport:
     """What one poll found new about a group.
 
-    `failed` counts the launches that ended without an instance, or wait for
-    spot capacity that is not there; `running` those still under way.
+    `failed` are the units of launches that ended without an instance, or that
+    wait for spot capacity that is not there; `running` counts the launches
+    under way that have no instance yet.
     """
 
     group: GroupName
     failed: int = 0
     running: int = 0
-    succeeded: int = 0
     refusals: tuple[Refusal, ...] = ()
+
+    def proven_missing(self, missing: int) -> int:
+        """Of the units that desired is above the live instances, how many will not come from these launches."""
+        return max(0, min(self.failed, missing - self.running))
 
 
 async def read_seen(aws: Aws, group: GroupName) -> frozenset[str]:
@@ -110,7 +117,7 @@ class ActivityWatch:
         return self._report(group, seen, found)
 
     def _report(self, group: GroupName, seen: set[str], found: list[Mapping[str, Any]]) -> ActivityReport:
-        failed = running = succeeded = 0
+        failed = running = 0
         refusals: list[Refusal] = []
         for activity in reversed(found):  # AWS lists the newest first
             if not str(activity.get("Description", "")).startswith("Launching"):
@@ -119,16 +126,18 @@ class ActivityWatch:
             refusal = read_refusal(activity)
             if refusal is not None:
                 refusals.append(refusal)
-                failed += 1
-            elif status == _DONE:
-                succeeded += 1
-            else:
-                running += 1
+                failed += read_units(activity)
+            elif status != _DONE:
+                running += _INSTANCE.search(str(activity["Description"])) is None
                 continue
             seen.add(str(activity["ActivityId"]))
-        return ActivityReport(
-            group=group, failed=failed, running=running, succeeded=succeeded, refusals=tuple(refusals)
-        )
+        return ActivityReport(group=group, failed=failed, running=running, refusals=tuple(refusals))
+
+
+def read_units(activity: Mapping[str, Any]) -> int:
+    """Return how many units a launching activity was for; AWS says it only in the prose of the cause."""
+    told = _CAPACITY.search(str(activity.get("Cause") or ""))
+    return max(1, int(told[2]) - int(told[1])) if told else 1
 
 
 def read_refusal(activity: Mapping[str, Any]) -> Refusal | None:

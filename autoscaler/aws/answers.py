@@ -6,6 +6,7 @@ came, and which that the API itself is not to be had.
 
 from __future__ import annotations
 
+from autoscaler.aws.client import UNREADABLE
 from autoscaler.aws.gate import BACKOFF
 from autoscaler.aws.refusals import classify
 from autoscaler.core.decision import Refusal, RefusalKind
@@ -23,11 +24,16 @@ def may_have_happened(error: AwsError) -> bool:
     return error.status == 0 or (error.status >= 500 and error.status not in _UNSERVED)
 
 
+def is_unserved(error: AwsError) -> bool:
+    """Tell whether the endpoint does not know the operation, as emulators answer: not AWS's 500, which can be read."""
+    return error.status in _UNSERVED or (error.code == UNREADABLE and error.status == 500)
+
+
 def kind_of(error: AwsError, *, launching: bool = False) -> RefusalKind:
     """Classify an error; of LaunchInstances (`launching`) a denial means that the group needs the other method."""
     if error.code == BACKOFF:
         return RefusalKind.THROTTLED
-    if launching and (error.status in _UNSERVED or error.code.lower().startswith(_DENIED)):
+    if launching and (is_unserved(error) or error.code.lower().startswith(_DENIED)):
         return RefusalKind.NO_LAUNCH_API
     kind = classify(error.code, str(error))
     if may_have_happened(error) and kind in (RefusalKind.UNKNOWN, RefusalKind.CONFIGURATION):

@@ -12,10 +12,12 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import anyio
 import botocore.exceptions
+from aiobotocore._helpers import resolve_awaitable
 from aiobotocore.config import AioConfig
 from aiobotocore.parsers import PROTOCOL_PARSERS, AioResponseParserFactory
 from aiobotocore.session import AioSession, get_session
@@ -28,6 +30,7 @@ from autoscaler.aws.gate import Gate
 from autoscaler.errors import AwsError
 
 SERVICES = ("autoscaling", "ec2", "eks")
+UNREADABLE = "UnreadableAnswer"  # code of the AwsError for an answer that is none of AWS's
 _PARSED_ON_THE_LOOP = 32 * 1024  # bytes; below, a thread costs more than it saves
 _IMDS_PATIENCE = 3.0  # seconds
 
@@ -97,7 +100,9 @@ class Aws:
             ) from error
         except TimeoutError as error:
             raise AwsError("RequestTimeout", _sentence(operation, f"no answer in {self._timeout:g} s")) from error
-        except (botocore.exceptions.BotoCoreError, ResponseParserError) as error:
+        except UnreadableAnswerError as error:
+            raise AwsError(UNREADABLE, _sentence(operation, error), error.status) from error
+        except botocore.exceptions.BotoCoreError as error:
             raise AwsError(type(error).__name__, _sentence(operation, error)) from error
 
     async def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -161,10 +166,25 @@ class _ParserFactory(AioResponseParserFactory):  # type: ignore[misc]  # the SDK
         return _threaded(PROTOCOL_PARSERS[protocol_name])(**self._defaults)
 
 
+class UnreadableAnswerError(Exception):
+    """An answer that is none of AWS's: of a proxy, or of an endpoint that does not know the operation."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the answer, of status {status}, cannot be read")
+        self.status = status
+
+
+@lru_cache
 def _threaded(parser: type[Any]) -> type[Any]:
     async def _do_parse(self: Any, response: Mapping[str, Any], shape: Any) -> Any:
         if not isinstance(response["body"], bytes) or len(response["body"]) <= _PARSED_ON_THE_LOOP:
-            return parser._do_parse(self, response, shape)
-        return await to_thread.run_sync(parser._do_parse, self, response, shape)
+            return await resolve_awaitable(parser._do_parse(self, response, shape))
+        return await resolve_awaitable(await to_thread.run_sync(parser._do_parse, self, response, shape))
 
-    return type(f"Threaded{parser.__name__}", (parser,), {"_do_parse": _do_parse})
+    async def parse(self: Any, response: Mapping[str, Any], shape: Any) -> Any:
+        try:
+            return await parser.parse(self, response, shape)
+        except ResponseParserError:
+            raise UnreadableAnswerError(response["status_code"]) from None
+
+    return type(f"Threaded{parser.__name__}", (parser,), {"_do_parse": _do_parse, "parse": parse})

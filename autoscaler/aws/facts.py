@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import anyio
 import structlog
 
+from autoscaler.aws.answers import is_unserved
 from autoscaler.aws.client import Aws
 from autoscaler.aws.fields import Document, FieldError
 from autoscaler.aws.instance_types import Catalogue, InstanceTypeFacts
@@ -32,6 +33,7 @@ HOUR = 3600.0
 NODEGROUP_LIFE = 360.0
 REQUIREMENTS_LIFE = 1200.0
 _PARALLEL = 4
+_GONE = ("NotFoundException", ".NotFound", ".VersionNotFound", "NotFound")
 _EC2_ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
 
 Thing = TypeVar("Thing")
@@ -60,6 +62,7 @@ class Facts:
     _requirements: dict[str, tuple[float, tuple[str, ...]]] = field(default_factory=dict)
     _wanted: dict[str, tuple[Mapping[str, Any], str]] = field(default_factory=dict)
     _closed: dict[str, float] = field(default_factory=dict)
+    _failed_now: set[str] = field(default_factory=set)
 
     async def ask(self, service: str, operation: str, key: str, **parameters: Any) -> list[Any] | None:
         """Gather a list over all pages; None when that is not possible now."""
@@ -81,12 +84,18 @@ class Facts:
             self._failed(operation, error)
             return None
 
+    def begin_round(self) -> None:
+        """Try again what failed in the last refresh."""
+        self._failed_now.clear()
+
     def _is_closed(self, operation: str) -> bool:
-        return anyio.current_time() < self._closed.get(operation, 0.0)
+        return operation in self._failed_now or anyio.current_time() < self._closed.get(operation, 0.0)
 
     def _failed(self, operation: str, error: AwsError) -> None:
         """Remember a denial, or an endpoint that does not know the operation."""
-        absent = error.status in (404, 501) and not error.code.endswith("NotFoundException")
+        if not error.code.endswith(_GONE):  # which concerns one object, not the operation
+            self._failed_now.add(operation)
+        absent = is_unserved(error) and not error.code.endswith(_GONE)
         if absent or error.status in (401, 403) or classify(error.code) is RefusalKind.NO_LAUNCH_API:
             self._closed[operation] = anyio.current_time() + HOUR
         log.warning("aws.read_failed", operation=operation, code=error.code, error=str(error))

@@ -25,9 +25,10 @@ _random = SystemRandom()
 
 def concerns_all(error: AwsError) -> bool:
     """Tell whether the next call of the same kind, whatever its content, would fail too."""
-    if error.status in _DENIED or error.status == 0 or error.status >= 500:
-        return True
-    return classify(error.code, str(error)) is RefusalKind.THROTTLED
+    kind = classify(error.code, str(error))
+    if kind is RefusalKind.CONTENTION:  # comes with status 500, and concerns one group
+        return False
+    return kind is RefusalKind.THROTTLED or error.status in _DENIED or error.status == 0 or error.status >= 500
 
 
 class Gate:

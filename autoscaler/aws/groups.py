@@ -118,6 +118,7 @@ class GroupSource:
         documents = [document for _, document in self._documents.values()]
         facts = self._facts
         if whole:
+            facts.begin_round()
             await facts.refresh_templates(_each(documents, lambda one: TemplateKey.of(template_reference(one))))
             await facts.refresh_configurations(_each(documents, lambda one: one.get("LaunchConfigurationName")))
             await facts.refresh_nodegroups(_each(documents, lambda one: nodegroup_key(tags_of(one))))

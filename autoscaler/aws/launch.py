@@ -8,7 +8,7 @@ Groups that cannot be asked this way go by `sizes`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import SystemRandom
 from typing import Any
@@ -16,15 +16,16 @@ from typing import Any
 import anyio
 
 from autoscaler import clock
-from autoscaler.aws.answers import kind_of, may_have_happened, refusal_of
+from autoscaler.aws.answers import may_have_happened, refusal_of
 from autoscaler.aws.client import Aws
 from autoscaler.aws.refusals import classify
+from autoscaler.aws.sizes import at_maximum, read_group
 from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind
 from autoscaler.core.model import Instance, InstanceId, InstanceType, Lifecycle, Market, NodeGroup, Zone
 from autoscaler.errors import AwsError
 
 MOST_INSTANCES = 100  # of one call
-ATTEMPTS = 5
+ATTEMPTS = 4
 DEADLINE = 40.0  # seconds, over all attempts
 _MARKETS = {"spot": Market.SPOT, "ondemand": Market.ON_DEMAND}
 _random = SystemRandom()
@@ -76,7 +77,8 @@ def _parts(wish: Launch) -> Iterator[_Part]:
 
 
 async def _ask(aws: Aws, part: _Part, group: NodeGroup, zone: Zone) -> tuple[tuple[Instance, ...], tuple[Refusal, ...]]:
-    last = AwsError("RequestTimeout", f"LaunchInstances: no answer in {DEADLINE:g} s")
+    refusal = Refusal(kind=RefusalKind.NO_ANSWER, code="RequestTimeout", detail="LaunchInstances: no answer", zone=zone)
+    lost = False
     with anyio.move_on_after(DEADLINE):
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -92,13 +94,26 @@ async def _ask(aws: Aws, part: _Part, group: NodeGroup, zone: Zone) -> tuple[tup
                     RetryStrategy="none",
                 )
             except AwsError as error:
-                last = error
-                contended = kind_of(error, launching=True) is RefusalKind.CONTENTION
-                if not (may_have_happened(error) or contended):
-                    return (), (refusal_of(error, zone, launching=True),)
+                refusal = refusal_of(error, zone, launching=True)
+                lost = lost or may_have_happened(error) or error.code.startswith("IdempotentCallInProgress")
+                is_sure = refusal.kind is RefusalKind.NO_LAUNCH_API and (attempt > 0 or not lost)
+                if is_sure or not (lost or refusal.kind is RefusalKind.CONTENTION):
+                    return (), (await _explained(aws, refusal, part, group),)
             else:
                 return _launched(answer, group, zone, clock.now()), tuple(_refusals(answer, zone))
-    return (), (refusal_of(last, zone, launching=True),)
+    return (), (replace(refusal, kind=RefusalKind.NO_ANSWER) if lost else refusal,)
+
+
+async def _explained(aws: Aws, refusal: Refusal, part: _Part, group: NodeGroup) -> Refusal:
+    """Tell a group that somebody else has filled from one that is misconfigured: AWS does so in prose only."""
+    if not refusal.code.startswith("Validation"):
+        return refusal
+    try:
+        found = await read_group(aws, group.name)
+    except AwsError:
+        return refusal
+    beyond = found.desired + part.units - found.max_size
+    return at_maximum(group.name, beyond, refusal.zone) if beyond > 0 else refusal
 
 
 def _launched(answer: Mapping[str, Any], group: NodeGroup, zone: Zone, at: datetime) -> tuple[Instance, ...]:

@@ -21,7 +21,7 @@ from autoscaler.aws.convert import to_group
 from autoscaler.aws.fields import FieldError
 from autoscaler.aws.known import Known
 from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind
-from autoscaler.core.model import GroupName, NodeGroup
+from autoscaler.core.model import GroupName, NodeGroup, Zone
 from autoscaler.errors import AwsError
 
 GROUP_MISSING = "GroupMissing"
@@ -39,6 +39,23 @@ class Sizes:
     live: int
 
 
+async def read_group(aws: Aws, group: GroupName) -> NodeGroup:
+    """Read one group as it is now, without its shape. Raises AwsError."""
+    answer = await aws.call("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=[group])
+    for document in answer.get("AutoScalingGroups", ()):
+        try:
+            return to_group(document, Known())
+        except FieldError as error:
+            raise AwsError("MalformedGroup", f"group {group}: {error}") from None
+    raise AwsError(GROUP_MISSING, f"group {group}: it does not exist any more", 400)
+
+
+def at_maximum(group: GroupName, units: int, zone: Zone | None = None) -> Refusal:
+    """What somebody else's raise took from us: nothing is dry, and the next refresh shows it."""
+    detail = f"group {group}: {units} units would exceed its maximum; they are not asked for"
+    return Refusal(kind=RefusalKind.CONTENTION, code=AT_MAXIMUM, detail=detail, zone=zone)
+
+
 class GroupSizes:
     """Changes desired capacities; one for the whole process, as it holds the locks."""
 
@@ -51,19 +68,9 @@ class GroupSizes:
         async with self._locks.setdefault(group, anyio.Lock()):
             yield
 
-    async def read_group(self, group: GroupName) -> NodeGroup:
-        """Read one group as it is now, without its shape. Raises AwsError."""
-        answer = await self._aws.call("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=[group])
-        for document in answer.get("AutoScalingGroups", ()):
-            try:
-                return to_group(document, Known())
-            except FieldError as error:
-                raise AwsError("MalformedGroup", f"group {group}: {error}") from None
-        raise AwsError(GROUP_MISSING, f"group {group}: it does not exist any more", 400)
-
     async def read(self, group: GroupName) -> Sizes:
         """Read the sizes of a group. Raises AwsError."""
-        found = await self.read_group(group)
+        found = await read_group(self._aws, group)
         return Sizes(found.min_size, found.max_size, found.desired, found.live_units)
 
     async def raise_by(self, wish: Launch, group: NodeGroup) -> tuple[LaunchResult, Raised | None]:
@@ -85,7 +92,7 @@ class GroupSizes:
                     raised = Raised(group.name, target - sizes.desired, seen)
                 got = max(0, target - sizes.desired)
                 if got < wish.units:
-                    refusals = (_at_maximum(group.name, wish.units - got),)
+                    refusals = (at_maximum(group.name, wish.units - got, wish.zone),)
         except AwsError as error:
             refusals = (refusal_of(error, wish.zone),)
         seconds = anyio.current_time() - began
@@ -129,8 +136,3 @@ class GroupSizes:
                 return
             if now != before:
                 raise AwsError("ResourceContention", f"group {group}: desired became {now} by another hand", 400)
-
-
-def _at_maximum(group: GroupName, units: int) -> Refusal:
-    detail = f"group {group}: {units} units would exceed its maximum; they are not asked for"
-    return Refusal(kind=RefusalKind.CONTENTION, code=AT_MAXIMUM, detail=detail)
