@@ -17,6 +17,7 @@ from autoscaler.core.planner import plan
 from autoscaler.core.scaleup.pools import pools_of
 from autoscaler.core.scaleup.waves import fold_results, note_asked
 from autoscaler.core.snapshot import Snapshot, Wave
+from tests.builders import NOW
 
 CALL = timedelta(milliseconds=500)
 PLENTY = 10**6
@@ -90,7 +91,7 @@ class Course:
     launches: list[list[Launch]] = field(default_factory=list)  # by wave
     bought: int = 0
     returned: int = 0
-    after: Snapshot = field(default_factory=lambda: Snapshot(at=datetime.min))
+    after: Snapshot = field(default_factory=lambda: Snapshot(at=NOW))
 
     @property
     def calls(self) -> int:

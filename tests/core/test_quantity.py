@@ -33,7 +33,7 @@ def test_reads_what_the_api_server_reads(text: str, amount: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "millicores"),
-    [("1", 1000), ("100m", 100), ("0.1", 100), ("1500m", 1500), ("1.5", 1500), ("100u", 1), ("1n", 1), ("2k", 2 * 10**6)],
+    [("1", 1000), ("100m", 100), ("0.1", 100), ("1500m", 1500), ("1.5", 1500), ("100u", 1), ("1n", 1), ("2k", 2000000)],
 )
 def test_counts_cpu_in_millicores_rounding_up(text: str, millicores: int) -> None:
     assert parse_cpu(text) == millicores
