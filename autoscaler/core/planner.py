@@ -27,7 +27,7 @@ from autoscaler.core.snapshot import Snapshot
 def plan(snapshot: Snapshot) -> Decision:
     """Decide what one pass, or the next wave of it, wants done."""
     index = Index(snapshot)
-    candidates = choose_candidates(snapshot)
+    candidates = choose_candidates(snapshot, index.census.pending)
     classes, dimensions = classify(candidates.pods)
     templates = build_templates(index, snapshot.policy)
     overheads = Overheads(snapshot.daemonsets, snapshot.policy)

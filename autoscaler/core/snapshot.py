@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from autoscaler.core.census import Census
 from autoscaler.core.model import NO_LABELS, Labels, Node, NodeGroup, Pod, Uid
 from autoscaler.core.podspec import PodSpec
 from autoscaler.core.policy import Policy
@@ -43,10 +44,15 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All that a pass knows. Every sequence may come in any order."""
+    """All that a pass knows. Every sequence may come in any order.
+
+    `census` is the count of `pods`, where somebody keeps one; without it the
+    pass counts them itself.
+    """
 
     at: datetime
     pods: Sequence[Pod] = ()
+    census: Census | None = None
     nodes: Sequence[Node] = ()
     groups: Sequence[NodeGroup] = ()
     daemonsets: Sequence[DaemonSet] = ()

@@ -6,12 +6,13 @@ whether a place can be found is asked later, elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from autoscaler.core.decision import Objection, Outcome, Verdict, Why
 from autoscaler.core.duration import parse_duration
-from autoscaler.core.model import Phase, Pod, PodKey
+from autoscaler.core.model import Pod, PodKey
 from autoscaler.core.snapshot import Snapshot
 
 DELAY_ANNOTATION = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
@@ -26,17 +27,11 @@ class Candidates:
     delay_ends: datetime | None = None  # the first of those that wait for their delay
 
 
-def is_pending(pod: Pod) -> bool:
-    return pod.node is None and (pod.phase is Phase.PENDING or pod.phase is Phase.UNKNOWN)
-
-
-def choose_candidates(snapshot: Snapshot) -> Candidates:
+def choose_candidates(snapshot: Snapshot, pending: Iterable[Pod]) -> Candidates:
     """Judge every pending pod by itself."""
     found = Candidates()
     by_spec: dict[int, Verdict | None] = {}
-    for pod in snapshot.pods:
-        if not is_pending(pod):
-            continue
+    for pod in pending:
         spec_id = id(pod.spec)
         if spec_id not in by_spec:
             by_spec[spec_id] = _judge_spec(pod, snapshot)

@@ -119,10 +119,11 @@ def _place_of(shelves: Shelves, node: Node, view: NodeView, *, is_upcoming: bool
         allocatable, taken = shelves.overheads.left_on(view, allocatable, shelves.running_on(node.name))
         ports.update(taken)
     free = list(vector(allocatable))
-    for spec, count in shelves.index.pods_of_node.get(node.name, ()):
-        for position, amount in enumerate(vector(spec.requests)):
-            free[position] -= amount * count
-        ports.update(spec.host_ports)
+    use = shelves.index.census.used.get(node.name)
+    if use is not None:
+        for position, name in enumerate(shelves.dimensions.names):
+            free[position] -= use.amounts.get(name, 0)
+        ports.update(use.ports)
     return Place(view, tuple(free), frozenset(ports), node.name, group, node.instance_id, is_upcoming)
 
 

@@ -1,0 +1,124 @@
+"""Census: what the pods of a cluster take of each node, and which of them are pending.
+
+Counting a hundred thousand pods anew for every pass would be most of its
+work, although one pod changed. So whoever sees the changes keeps the count
+up to date; it can always be taken from the pods alone and must be equal then.
+A finished pod holds nothing, an expendable one is air: whoever has priority
+takes its room. A nominated pod holds its place on the nominated node.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from autoscaler.core.model import NodeName, Phase, Pod, Uid
+from autoscaler.core.podspec import HostPort, PodSpec
+
+
+class Use(NamedTuple):
+    """What the pods of one node take: amounts by resource, and host ports (one entry a pod)."""
+
+    amounts: Mapping[str, int]
+    ports: tuple[HostPort, ...] = ()
+
+
+UNUSED = Use({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """The count at one moment."""
+
+    cutoff: int
+    used: Mapping[NodeName, Use] = field(default_factory=dict)
+    pending: tuple[Pod, ...] = ()
+
+
+def is_pending(pod: Pod) -> bool:
+    """Not bound to a node, and still to be run."""
+    return pod.node is None and (pod.phase is Phase.PENDING or pod.phase is Phase.UNKNOWN)
+
+
+def held_node(pod: Pod, cutoff: int) -> NodeName | None:
+    """The node of which a pod holds a part; None when it holds none."""
+    node = pod.node if pod.node is not None else pod.nominated_node
+    return None if node is None or pod.is_finished or pod.spec.priority < cutoff else node
+
+
+def take_census(pods: Iterable[Pod], cutoff: int) -> Census:
+    """Count from the pods alone, by spec first, as many pods share one."""
+    pending: list[Pod] = []
+    counts: Counter[tuple[NodeName, int]] = Counter()
+    specs: dict[int, PodSpec] = {}
+    for pod in pods:
+        if pod.node is None and is_pending(pod):
+            pending.append(pod)
+        node = held_node(pod, cutoff)
+        if node is not None:
+            counts[node, id(pod.spec)] += 1
+            specs[id(pod.spec)] = pod.spec
+    amounts: dict[NodeName, dict[str, int]] = {}
+    ports: dict[NodeName, tuple[HostPort, ...]] = {}
+    for (node, number), count in counts.items():
+        total = amounts.setdefault(node, {})
+        for name, amount in specs[number].requests.items():
+            total[name] = total.get(name, 0) + amount * count
+        if specs[number].host_ports:
+            ports[node] = ports.get(node, ()) + specs[number].host_ports * count
+    used = {node: Use(total, ports.get(node, ())) for node, total in amounts.items()}
+    return Census(cutoff=cutoff, used=used, pending=tuple(pending))
+
+
+class CensusTaker:
+    """Keeps the count while pods come, change and go. `cutoff` is the priority below which a pod is air."""
+
+    def __init__(self, cutoff: int) -> None:
+        self._cutoff = cutoff
+        self._used: dict[NodeName, Use] = {}
+        self._pending: dict[Uid, Pod] = {}
+
+    def change(self, before: Pod | None, after: Pod | None) -> None:
+        """Take in that a pod came (`before` None), changed, or went (`after` None)."""
+        old, new = self._holds(before), self._holds(after)
+        if old != new or (before is not None and after is not None and before.spec is not after.spec):
+            if old is not None and before is not None:
+                self._add(old, before, -1)
+            if new is not None and after is not None:
+                self._add(new, after, 1)
+        if before is not None and is_pending(before):
+            self._pending.pop(before.uid, None)
+        if after is not None and is_pending(after):
+            self._pending[after.uid] = after
+
+    def view(self) -> Census:
+        """Return the count as it is now; it stays as it is."""
+        return Census(cutoff=self._cutoff, used=dict(self._used), pending=tuple(self._pending.values()))
+
+    def _holds(self, pod: Pod | None) -> NodeName | None:
+        return None if pod is None else held_node(pod, self._cutoff)
+
+    def _add(self, node: NodeName, pod: Pod, sign: int) -> None:
+        use = self._used.get(node, UNUSED)
+        amounts = dict(use.amounts)  # a copy: views that were given out share the old one
+        for name, amount in pod.spec.requests.items():
+            left = amounts.get(name, 0) + sign * amount
+            if left:
+                amounts[name] = left
+            else:
+                amounts.pop(name, None)
+        ports = use.ports
+        if pod.spec.host_ports:
+            kept = list(ports)
+            for port in pod.spec.host_ports:
+                if sign > 0:
+                    kept.append(port)
+                else:
+                    kept.remove(port)
+            ports = tuple(kept)
+        if amounts or ports:
+            self._used[node] = Use(amounts, ports)
+        else:
+            self._used.pop(node, None)
