@@ -6,7 +6,10 @@ import json
 import pytest
 
 from autoscaler.emulator.kubernetes import Options
-from tests.emulator.kubernetes_client import PODS, QUIET, Client, deployment, pod, running
+from autoscaler.emulator.kubernetes.objects import section
+from autoscaler.emulator.kubernetes.resources import KINDS, Kind
+from autoscaler.emulator.kubernetes.resources import PODS as PODS_KIND
+from tests.emulator.kubernetes_client import PODS, QUIET, Client, deployment, machine, pod, running, until
 
 pytestmark = pytest.mark.anyio
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -237,3 +240,50 @@ async def test_malformed_objects_can_be_put_in_and_are_served() -> None:
         assert len(listed["items"]) == 4
         await client.must("GET", "/api/v1/pods", Accept=TABLE)
         await client.must("POST", PODS, pod("good"))  # the controllers still live
+
+
+ODD = [
+    {},
+    {"metadata": 7, "spec": [], "status": "no"},
+    {"metadata": {"labels": [1], "ownerReferences": [{"uid": 1, "controller": True}], "finalizers": "x"}, "spec": {}},
+    {
+        "spec": {
+            "selector": {"matchExpressions": [{"values": 5}]},
+            "minAvailable": "x%",
+            "template": 1,
+            "replicas": "two",
+        }
+    },
+    {
+        "spec": {
+            "nodeName": "n",
+            "containers": [{"resources": {"requests": {"cpu": {}}}}],
+            "taints": [[]],
+            "tolerations": 1,
+        }
+    },
+    {"status": {"conditions": [1, {"type": []}], "allocatable": {"cpu": "many"}, "phase": 3}, "value": "high"},
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.resource)
+async def test_odd_objects_break_nothing(kind: Kind) -> None:
+    async with running() as client:
+        for number, value in enumerate(ODD):
+            body = {"resource": kind.storage, "namespace": "default", "name": f"odd-{number}", "object": value}
+            await client.must("POST", "/emu/raw", body)
+            await client.must("POST", "/emu/raw", body)
+        root = f"/apis/{kind.api_version}" if kind.group else "/api/v1"
+        for accept in ("application/json", TABLE, METADATA):
+            listed = await client.must("GET", f"{root}/{kind.plural}?limit=500", Accept=accept)
+            assert len(listed["items" if "items" in listed else "rows"]) >= len(ODD)
+        async with client.watch(f"{root}/{kind.plural}?watch=1&timeoutSeconds=2") as events:
+            assert (await anext(events))[0] == "ADDED"
+        client.cluster.kubelet.launch(machine(1))
+        await client.must("POST", PODS, pod("healthy"))
+        await until(lambda: "Running" in phases_of(client))
+
+
+def phases_of(client: Client) -> list[object]:
+    found = [stored.value for stored in client.cluster.store.items(PODS_KIND)]
+    return [section(value, "status").get("phase") for value in found]

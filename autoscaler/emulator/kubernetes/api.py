@@ -20,7 +20,7 @@ from anyio import to_thread
 
 from . import discovery
 from .faults import Faults
-from .objects import Json
+from .objects import MALFORMED, Json
 from .representations import chosen_form, many, one
 from .resources import BY_PATH, Kind
 from .selectors import parse
@@ -75,10 +75,9 @@ class Api:
                 request.transport.abort()
             return answer
         except ApiError as refusal:
-            body = msgspec.json.encode(refusal.body())
-            return web.Response(
-                status=refusal.code, body=body, content_type="application/json", headers=refusal.headers()
-            )
+            return _refused(refusal)
+        except MALFORMED as fault:
+            return _refused(ApiError(500, "InternalError", f"{type(fault).__name__}: {fault}"))
 
     def _authenticate(self, request: web.Request) -> None:
         wanted = self._doors.token
@@ -166,6 +165,11 @@ async def compressed(request: web.Request, body: bytes, code: int = 200, *, enab
         body = await to_thread.run_sync(gzip.compress, body, 1)
         headers["Content-Encoding"] = "gzip"
     return web.Response(status=code, body=body, headers=headers)
+
+
+def _refused(refusal: ApiError) -> web.Response:
+    body = msgspec.json.encode(refusal.body())
+    return web.Response(status=refusal.code, body=body, content_type="application/json", headers=refusal.headers())
 
 
 def encode_token(parts: list[int]) -> str:

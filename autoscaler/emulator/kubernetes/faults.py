@@ -56,7 +56,7 @@ class Faults:
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     def add(self, rule: Json) -> int:
-        """A rule from JSON: path, method, status, retryAfter, delay, drop, lose, seconds, times. Raises ApiError 400."""
+        """A rule: path, method, status, retryAfter, delay, drop, lose, seconds, times. Raises ApiError 400."""
         try:
             seconds = rule.get("seconds")
             made = Fault(

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 Json = dict[str, Any]
+MALFORMED = (AttributeError, IndexError, KeyError, TypeError, ValueError)  # what odd objects make code raise
 
 _UNITS = {
     "": Decimal(1), "m": Decimal("1e-3"), "u": Decimal("1e-6"), "n": Decimal("1e-9"),
@@ -85,7 +86,7 @@ def is_active(pod: Json) -> bool:
 
 def set_condition(obj: Json, row: Json, at: str) -> None:
     """Put a condition into an own copy, keeping its transition time when its status stays."""
-    status = obj.setdefault("status", {})
+    status = obj["status"] = section(obj, "status")
     kept = [found for found in rows(obj, "status", "conditions") if found.get("type") != row["type"]]
     before = condition(obj, row["type"])
     same = before.get("status") == row["status"]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from contextlib import suppress
 from itertools import count, islice
 
 from anyio.lowlevel import checkpoint
 
 from .fit import Needs, NodeState, needs_of, shape_of
-from .objects import Json, condition, is_finished, is_terminating, rows, section, set_condition, text, whole
+from .objects import MALFORMED, Json, condition, is_finished, is_terminating, rows, section, set_condition, text, whole
 from .recorder import record
 from .resources import NODES, PODS
 from .status import ApiError
@@ -57,7 +58,8 @@ class Scheduler:
                 if self._changed:
                     self._retry()
                     continue
-                self._place_next()
+                with suppress(*MALFORMED):  # an odd pod is left alone
+                    self._place_next()
                 turn += 1
                 if turn % _TURN == 0:
                     await checkpoint()

@@ -8,6 +8,7 @@ it, give it back to `update`. Admission, defaults and permissions live elsewhere
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from uuid import uuid4
 
 import anyio
@@ -15,7 +16,7 @@ import msgspec
 
 from autoscaler import clock
 
-from .objects import Json, section, text
+from .objects import MALFORMED, Json, section, text
 from .resources import BY_NAME, NAMESPACES, Kind, named
 from .status import already_exists, conflict, not_found, stale
 
@@ -278,7 +279,8 @@ class Store:
         event = Event(kind, verb, old, new)
         held.append(event)
         for listener in self._listeners:
-            listener(event)
+            with suppress(*MALFORMED):  # an odd object is lost on one listener, not on all
+                listener(event)
         return new
 
 

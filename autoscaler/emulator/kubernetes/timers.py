@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
+from .objects import MALFORMED
 from .status import ApiError
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -59,7 +60,7 @@ class Timers:
             turn = 0
             while self._due and self._due[0][0] <= now:
                 act = heapq.heappop(self._due)[2]
-                with suppress(ApiError):  # the object has changed meanwhile
+                with suppress(ApiError, *MALFORMED):  # the object has changed meanwhile, or is odd
                     act()
                 turn += 1
                 if turn % _TURN == 0:
@@ -87,7 +88,7 @@ class Reconciler(Generic[KeyT]):
             while self._marked:
                 key = next(iter(self._marked))
                 del self._marked[key]
-                with suppress(ApiError):  # whatever changed meanwhile marks the key again
+                with suppress(ApiError, *MALFORMED):  # whatever changed meanwhile marks the key again
                     self._reconcile(key)
                 turn += 1
                 if turn % _TURN == 0:
