@@ -17,6 +17,7 @@ import anyio
 import anyio.abc
 import structlog
 
+from autoscaler.core.census import Census, CensusTaker
 from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.snapshot import DaemonSet
@@ -51,6 +52,7 @@ class ClusterSettings:
     namespace: str = "kube-system"
     priority_config_map: str = PRIORITY_CONFIG_MAP
     max_staleness: float = 180.0
+    expendable_cutoff: int = -10  # pods of a lower priority hold nothing in the census
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class ClusterView:
 
     generation: int
     pods: tuple[Pod, ...] = ()
+    census: Census
     nodes: tuple[Node, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
@@ -77,8 +80,9 @@ class ClusterCache:
         self.tiers = Tiers()
         self.config_fault: ConfigFault | None = None
         self._settings = settings
+        self._census = CensusTaker(settings.expendable_cutoff)
         self._interner = interner = Interner()
-        self._changed = anyio.Event()
+        self._waiting: anyio.Event | None = None
         pace = settings.pace
         self.pods = Reflector(api, kinds.pods(interner), pace, self._pod_changed)
         self.nodes = Reflector(api, kinds.NODES, pace, self._node_changed)
@@ -116,6 +120,7 @@ class ClusterCache:
         return ClusterView(
             generation=self.generation,
             pods=tuple(self.pods.objects.values()),
+            census=self._census.view(),
             nodes=tuple(self.nodes.objects.values()),
             daemonsets=tuple(self.daemonsets.objects.values()),
             namespaces={each.name: each.labels for each in self.namespaces.objects.values()},
@@ -140,15 +145,19 @@ class ClusterCache:
         """Return the generation once it differs from `since`, by default from the present one."""
         since = self.generation if since is None else since
         while self.generation == since:
-            await self._changed.wait()
+            if self._waiting is None:
+                self._waiting = anyio.Event()
+            await self._waiting.wait()
         return self.generation
 
     def _wake(self) -> None:
         self.generation += 1
-        self._changed.set()
-        self._changed = anyio.Event()
+        if self._waiting is not None:
+            self._waiting.set()
+            self._waiting = None
 
     def _pod_changed(self, before: Pod | None, after: Pod | None) -> None:
+        self._census.change(before, after)
         if after is None:
             relevant = before is not None
         elif before is None:

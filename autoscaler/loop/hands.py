@@ -69,7 +69,7 @@ class AwsHands:
 
     async def remove(self, removal: Removal, group: NodeGroup) -> bool:
         """Terminate an instance; a refusal is told, and the next pass tries again."""
-        done = await terminate(self._aws, self.sizes, removal)
+        done = await terminate(self.sizes, removal)
         if done.refusal is not None:
             log.warning(
                 "instance.removal_refused",

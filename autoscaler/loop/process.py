@@ -119,7 +119,14 @@ class Process:
                 interval=config.scan_interval.total_seconds(),
             )
         )
-        self.cluster = ClusterCache(api, ClusterSettings(pace=WatchPace(jitter=jitter), namespace=config.namespace))
+        self.cluster = ClusterCache(
+            api,
+            ClusterSettings(
+                pace=WatchPace(jitter=jitter),
+                namespace=config.namespace,
+                expendable_cutoff=config.expendable_pods_priority_cutoff,
+            ),
+        )
         self.source = GroupSource(
             aws,
             selection_of(config),

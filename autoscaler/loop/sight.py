@@ -49,6 +49,7 @@ class Sight:
         return Snapshot(
             at=at,
             pods=view.pods,
+            census=view.census,
             nodes=view.nodes,
             groups=self.ledger.overlay(self.groups.groups, at),
             daemonsets=view.daemonsets,
