@@ -68,9 +68,13 @@ class GroupSizes:
         async with self._locks.setdefault(group, anyio.Lock()):
             yield
 
+    async def read_group(self, group: GroupName) -> NodeGroup:
+        """Read one group as it is now, without its shape. Raises AwsError."""
+        return await read_group(self._aws, group)
+
     async def read(self, group: GroupName) -> Sizes:
         """Read the sizes of a group. Raises AwsError."""
-        found = await read_group(self._aws, group)
+        found = await self.read_group(group)
         return Sizes(found.min_size, found.max_size, found.desired, found.live_units)
 
     async def raise_by(self, wish: Launch, group: NodeGroup) -> tuple[LaunchResult, Raised | None]:

@@ -15,7 +15,7 @@ import anyio
 from autoscaler.aws.answers import refusal_of
 from autoscaler.aws.client import Aws
 from autoscaler.aws.gate import BACKOFF
-from autoscaler.aws.sizes import GROUP_MISSING, read_group
+from autoscaler.aws.sizes import GROUP_MISSING, GroupSizes
 from autoscaler.core.decision import Refusal, Removal
 from autoscaler.core.model import Lifecycle, NodeGroup
 from autoscaler.errors import AwsError
@@ -34,7 +34,7 @@ class Termination:
     was_gone: bool = False
 
 
-async def terminate(aws: Aws, removal: Removal) -> Termination:
+async def terminate(aws: Aws, sizes: GroupSizes, removal: Removal) -> Termination:
     """Terminate one instance; never raises for what AWS says.
 
     An instance that never became a Node goes even at the group minimum, where
@@ -44,17 +44,17 @@ async def terminate(aws: Aws, removal: Removal) -> Termination:
         await _send(aws, removal, decrement=removal.decrement)
         return Termination(removal=removal, decremented=removal.decrement)
     except AwsError as error:
-        return await _judge(aws, removal, error)
+        return await _judge(aws, sizes, removal, error)
 
 
-async def terminate_all(aws: Aws, removals: Iterable[Removal]) -> tuple[Termination, ...]:
+async def terminate_all(aws: Aws, sizes: GroupSizes, removals: Iterable[Removal]) -> tuple[Termination, ...]:
     """Terminate several, some at a time; the surplus of a wide wave is given back so."""
     done: list[Termination] = []
     limiter = anyio.CapacityLimiter(_PARALLEL)
 
     async def one(removal: Removal) -> None:
         async with limiter:
-            done.append(await terminate(aws, removal))
+            done.append(await terminate(aws, sizes, removal))
 
     async with anyio.create_task_group() as tasks:
         for removal in removals:
@@ -62,13 +62,13 @@ async def terminate_all(aws: Aws, removals: Iterable[Removal]) -> tuple[Terminat
     return tuple(sorted(done, key=lambda each: each.removal.instance))
 
 
-async def _judge(aws: Aws, removal: Removal, error: AwsError) -> Termination:
+async def _judge(aws: Aws, sizes: GroupSizes, removal: Removal, error: AwsError) -> Termination:
     """Look at the group to learn what an error of the call meant."""
     refused = Termination(removal=removal, refusal=refusal_of(error))
     if error.code == BACKOFF or error.status in (401, 403):
         return refused
     try:
-        group = await read_group(aws, removal.group)
+        group = await sizes.read_group(removal.group)
     except AwsError as second:
         return Termination(removal=removal, was_gone=True) if second.code == GROUP_MISSING else refused
     if _is_gone(group, removal):

@@ -32,23 +32,23 @@ def desired(emulator: AwsEmulator) -> int:
 
 async def test_an_instance_goes_and_desired_with_it(emulator: AwsEmulator, aws: Aws) -> None:
     ids = await grown(emulator, 3)
-    done = await terminate_all(aws, [removal(ident) for ident in ids[:2]])
+    done = await terminate_all(aws, GroupSizes(aws), [removal(ident) for ident in ids[:2]])
     assert [(one.refusal, one.decremented) for one in done] == [(None, True), (None, True)]
     assert desired(emulator) == 1
 
 
 async def test_what_is_gone_already_is_success(emulator: AwsEmulator, aws: Aws) -> None:
     (ident,) = await grown(emulator, 1)
-    assert (await terminate(aws, removal("i-00000000000000000"))).was_gone
-    await terminate(aws, removal(ident))
-    again = await terminate(aws, removal(ident))
+    assert (await terminate(aws, GroupSizes(aws), removal("i-00000000000000000"))).was_gone
+    await terminate(aws, GroupSizes(aws), removal(ident))
+    again = await terminate(aws, GroupSizes(aws), removal(ident))
     assert again.refusal is None
     assert desired(emulator) == 0
 
 
 async def test_at_the_minimum_a_silent_instance_goes_without_decrement(emulator: AwsEmulator, aws: Aws) -> None:
     (ident,) = await grown(emulator, 1, min=1)
-    done = await terminate(aws, removal(ident))
+    done = await terminate(aws, GroupSizes(aws), removal(ident))
     assert (done.refusal, done.decremented) == (None, False)
     assert desired(emulator) == 1
     assert ident not in [one.id for one in emulator.instances(NAME) if one.is_live]
@@ -56,7 +56,7 @@ async def test_at_the_minimum_a_silent_instance_goes_without_decrement(emulator:
 
 async def test_at_the_minimum_nothing_is_surplus(emulator: AwsEmulator, aws: Aws) -> None:
     (ident,) = await grown(emulator, 1, min=1)
-    done = await terminate(aws, removal(ident, reason="Surplus"))
+    done = await terminate(aws, GroupSizes(aws), removal(ident, reason="Surplus"))
     assert done.refusal is not None
     assert ident in [one.id for one in emulator.instances(NAME) if one.is_live]
 
@@ -64,7 +64,7 @@ async def test_at_the_minimum_nothing_is_surplus(emulator: AwsEmulator, aws: Aws
 async def test_a_denied_removal_is_a_refusal(emulator: AwsEmulator, aws: Aws) -> None:
     (ident,) = await grown(emulator, 1)
     emulator.faults.add(access_denied("autoscaling", "TerminateInstanceInAutoScalingGroup"))
-    done = await terminate(aws, removal(ident))
+    done = await terminate(aws, GroupSizes(aws), removal(ident))
     assert done.refusal is not None
     assert done.refusal.kind is RefusalKind.CONFIGURATION
 
