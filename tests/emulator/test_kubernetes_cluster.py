@@ -291,3 +291,11 @@ def test_it_runs_in_a_thread_for_callers_that_do_not_await() -> None:
             anyio.run(anyio.sleep, 0.01)
         created = cluster.call(cluster.store.values, "nodes")[0]["metadata"]["creationTimestamp"]
         assert datetime.fromisoformat(created).utcoffset() == timedelta(0)
+
+
+async def test_a_failure_in_the_block_comes_out_as_it_is() -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with running():
+            raise KeyError("mine")
+    with pytest.raises(KeyError, match="mine"), KubernetesEmulator.start(QUICK):
+        raise KeyError("mine")

@@ -162,7 +162,8 @@ class Pages:
         position = len(shelf.log)
         if wanted in ("", "0") or query.get("sendInitialEvents") == "true":
             await self._write(response, self._initial(shelf))
-            await response.write(bookmark(shelf.kind, self._store.version, Form.WHOLE, initial_end=True))
+            if query.get("sendInitialEvents") == "true":
+                await response.write(bookmark(shelf.kind, self._store.version, Form.WHOLE, initial_end=True))
         elif int(wanted) < self._oldest:
             await response.write(gone(wanted, self._oldest))
             return
@@ -177,7 +178,7 @@ class Pages:
                 shelf.changed = anyio.Event()
             with anyio.move_on_after(10) as rest:
                 await shelf.changed.wait()
-            if rest.cancelled_caught:
+            if rest.cancelled_caught and query.get("allowWatchBookmarks") in ("true", "1"):
                 await response.write(bookmark(shelf.kind, self._store.version, Form.WHOLE))
 
     def _initial(self, shelf: Shelf) -> Iterator[bytes]:

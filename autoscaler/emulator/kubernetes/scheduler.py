@@ -12,8 +12,6 @@ from collections import Counter
 from contextlib import suppress
 from itertools import count, islice
 
-from anyio.lowlevel import checkpoint
-
 from .fit import Needs, NodeState, needs_of, shape_of
 from .objects import MALFORMED, Json, condition, is_finished, is_terminating, rows, section, set_condition, text, whole
 from .recorder import record
@@ -21,11 +19,10 @@ from .resources import NODES, PODS
 from .status import ApiError
 from .store import Event, Key, Store, timestamp
 from .subresources import bind
-from .timers import Alarm
+from .timers import Alarm, Turn
 
 NAME = "default-scheduler"
 _ENOUGH = 100  # feasible nodes to choose among
-_TURN = 10  # pods placed before others get their turn
 _MANY_SHAPES = 50_000
 _REMEMBERED = 20_000  # epochs
 
@@ -53,16 +50,14 @@ class Scheduler:
         """Place pods as they come, for ever."""
         while True:
             await self._alarm.wait()
-            turn = 0
+            turn = Turn()
             while self._changed or self._queue:
                 if self._changed:
                     self._retry()
                     continue
                 with suppress(*MALFORMED):  # an odd pod is left alone
                     self._place_next()
-                turn += 1
-                if turn % _TURN == 0:
-                    await checkpoint()
+                await turn.yield_if_due()
 
     def _note(self, event: Event) -> None:
         if event.kind is NODES:

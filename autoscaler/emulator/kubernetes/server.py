@@ -108,6 +108,10 @@ class KubernetesEmulator:
                     tasks.start_soon(loop)
                 yield cluster
                 tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:
+                raise group.exceptions[0] from None  # the block's own failure, as it was raised
+            raise
         finally:
             cluster.watches.close()
             with anyio.CancelScope(shield=True):

@@ -19,7 +19,19 @@ from .objects import MALFORMED
 from .status import ApiError
 
 KeyT = TypeVar("KeyT", bound=Hashable)
-_TURN = 20  # keys done before others get their turn
+_TURN = 0.002  # seconds of work before others get their turn
+
+
+class Turn:
+    """Lets the other tasks run once this one has worked for a while."""
+
+    def __init__(self) -> None:
+        self._since = anyio.current_time()
+
+    async def yield_if_due(self) -> None:
+        if anyio.current_time() - self._since > _TURN:
+            await checkpoint()
+            self._since = anyio.current_time()
 
 
 class Alarm:
@@ -57,14 +69,12 @@ class Timers:
     async def run(self) -> None:
         while True:
             now = anyio.current_time()
-            turn = 0
+            turn = Turn()
             while self._due and self._due[0][0] <= now:
                 act = heapq.heappop(self._due)[2]
                 with suppress(ApiError, *MALFORMED):  # the object has changed meanwhile, or is odd
                     act()
-                turn += 1
-                if turn % _TURN == 0:
-                    await checkpoint()
+                await turn.yield_if_due()
             with anyio.move_on_at(self._due[0][0] if self._due else float("inf")):
                 await self._alarm.wait()
 
@@ -84,12 +94,10 @@ class Reconciler(Generic[KeyT]):
     async def run(self) -> None:
         while True:
             await self._alarm.wait()
-            turn = 0
+            turn = Turn()
             while self._marked:
                 key = next(iter(self._marked))
                 del self._marked[key]
                 with suppress(ApiError, *MALFORMED):  # whatever changed meanwhile marks the key again
                     self._reconcile(key)
-                turn += 1
-                if turn % _TURN == 0:
-                    await checkpoint()
+                await turn.yield_if_due()
