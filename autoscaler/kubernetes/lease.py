@@ -310,7 +310,7 @@ class Elector:
         hand-over take longer than one retry period.
         """
         settings, seen, now = self._settings, self._seen, anyio.current_time()
-        pause = settings.retry_period * (0.5 + 0.4 * settings.jitter())
+        pause = settings.retry_period * (0.4 + 0.4 * settings.jitter())
         if seen is not None and self._expiry(seen) > now:
             pause = min(pause, self._expiry(seen) - now)
         with anyio.move_on_after(pause):
