@@ -65,8 +65,8 @@ async def _write(config: Config, directory: Path) -> _Written:
         account = await _read_account(config)
         at = clock.now()
         _write_account(account, files)
-        told = [f"{number} {kind}" for kind, number in sorted(counts.items()) if number]
-        told.append(f"{len(account.groups)} Auto Scaling groups")
+        told = [f"{kind} {number}" for kind, number in sorted(counts.items()) if number]
+        told.append(f"AutoScalingGroup {len(account.groups)}")
         return _Written(at=at, places=files.publish(), summary=", ".join(told))
 
 
