@@ -43,66 +43,70 @@ class Follower:
     jitter: Callable[[], float]
 
     async def run(self) -> None:
-        """Poll for ever; idle while nothing is followed."""
+        """Poll for ever; idle while nothing is missing."""
         since: dict[GroupName, float] = {}
         while True:
             await anyio.sleep(POLL_SECONDS)
-            followed = set(self.hands.following)
-            since = {name: since.get(name, anyio.current_time()) for name in followed}
-            if not followed:
-                continue
-            reports, errors = await self.hands.watch.poll()
-            for error in errors:
-                log.warning("activities.read_failed", code=error.code, error=str(error))
             try:
-                await self.source.refresh(followed)
+                await self._adopt()
+                followed = set(self.hands.following)
+                since = {name: since.get(name, anyio.current_time()) for name in followed}
+                if followed:
+                    await self._poll(since)
             except AwsError as error:
-                log.warning("groups.read_failed", code=error.code, error=str(error))
-                continue
-            groups = {group.name: group for group in self.source.groups}
-            self.ledger.settle(groups.values())
-            for report in reports:
-                await self._judge(report)
-            for name in followed:
-                await self._settle(name, groups.get(name), since[name])
+                log.warning("activities.read_failed", code=error.code, error=str(error))
 
-    async def _judge(self, report: ActivityReport) -> None:
-        """Learn from failures and withdraw as many units."""
-        following = self.hands.following.get(report.group)
-        if following is None or not report.failed:
+    async def _adopt(self) -> None:
+        """Follow what is missing although this process did not ask for it."""
+        for group in self.source.groups:
+            missing = group.desired > group.live_units and "Launch" not in group.suspended
+            if missing and group.name not in self.hands.following:
+                await self.hands.adopt(group)
+
+    async def _poll(self, since: dict[GroupName, float]) -> None:
+        """Look once at everything that is followed. Raises AwsError."""
+        reports, errors = await self.hands.watch.poll()
+        for error in errors:
+            log.warning("activities.read_failed", code=error.code, error=str(error))
+        await self.source.refresh(set(since))
+        groups = {group.name: group for group in self.source.groups}
+        self.ledger.settle(groups.values())
+        for report in reports:
+            if report.group in groups:
+                await self._judge(report, groups[report.group])
+        for name, began in since.items():
+            await self._settle(name, groups.get(name), began)
+
+    async def _judge(self, report: ActivityReport, group: NodeGroup) -> None:
+        """Learn from what came and what failed, and withdraw the latter."""
+        result = self.hands.judge(report, group)
+        if result is None:
             return
-        result = self.hands.judge(report)
-        if result is not None:
-            policy = to_policy(self.config, Tiers())
-            self.ledger.memory = self.ledger.memory.learn(result, following.group, policy, self.jitter())
-            for refusal in report.refusals:
-                log.info(
-                    "scale_up.failed",
-                    node_group=report.group,
-                    error=str(refusal.kind),
-                    code=refusal.code,
-                    detail=refusal.detail,
-                )
-        await self._withdraw(report.group, report.failed * following.group.weight)
+        policy = to_policy(self.config, Tiers())
+        self.ledger.memory = self.ledger.memory.learn(result, group, policy, self.jitter())
+        for refusal in report.refusals:
+            log.info(
+                "scale_up.failed",
+                node_group=report.group,
+                error=str(refusal.kind),
+                code=refusal.code,
+                detail=refusal.detail,
+            )
+        missing = report.proven_missing(group.desired - group.live_units)
+        if missing:
+            await self._withdraw(report.group, missing)
 
     async def _withdraw(self, name: GroupName, units: int) -> None:
         self.ledger.note_missing(name, units)
         self.pace.ring()
-        try:
-            taken = await self.hands.sizes.withdraw(name, units)
-        except AwsError as error:
-            log.warning("desired.withdrawal_failed", node_group=name, code=error.code, error=str(error))
-            return
-        log.info("desired.withdrawn", node_group=name, units=taken)
+        taken = await self.hands.withdraw(name, units)
+        if taken:
+            log.info("desired.withdrawn", node_group=name, units=taken)
         await self._reread(name, units - taken)
 
     async def _reread(self, name: GroupName, units_left: int) -> None:
-        """See the lower desired before the missing units are forgotten."""
-        try:
-            await self.source.refresh({name})
-        except AwsError as error:
-            log.warning("groups.read_failed", code=error.code, error=str(error))
-            return
+        """See the lower desired before the missing units are forgotten. Raises AwsError."""
+        await self.source.refresh({name})
         self.ledger.note_withdrawn(name, units_left)
         self.pace.ring()
 
@@ -111,10 +115,10 @@ class Follower:
         missing = 0 if group is None else group.desired - group.live_units
         if missing > 0 and anyio.current_time() - since < self.config.max_node_provision_time.total_seconds():
             return
-        self.hands.following.pop(name, None)
-        self.hands.watch.forget(name)
         if missing > 0:
             detail = f"{missing} units were asked for and neither came nor failed in time"
             policy = to_policy(self.config, Tiers())
             self.ledger.memory = self.ledger.memory.group_failed(name, detail, clock.now(), policy)
             await self._withdraw(name, missing)
+        self.hands.following.pop(name, None)
+        self.hands.watch.forget(name)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 import structlog
 
 from autoscaler import clock
-from autoscaler.aws.activities import ActivityReport, ActivityWatch
+from autoscaler.aws.activities import ActivityReport, ActivityWatch, Raised, read_seen
 from autoscaler.aws.client import Aws
 from autoscaler.aws.launch import launch as launch_instances
 from autoscaler.aws.protect import protect, unprotect
 from autoscaler.aws.sizes import GroupSizes
 from autoscaler.aws.terminate import terminate
-from autoscaler.core.decision import Launch, LaunchResult, Removal
+from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind, Removal
 from autoscaler.core.model import GroupName, LaunchMethod, NodeGroup
 from autoscaler.core.scaleup.protection import Protection
 from autoscaler.loop.ledger import Ledger
@@ -29,21 +29,30 @@ from autoscaler.publish.numbers import count_removed
 log = structlog.get_logger()
 
 
+NOT_LEADING = Refusal(
+    kind=RefusalKind.CONTENTION, code="NotLeading", detail="the lease is not held; the next leader decides anew"
+)
+
+Touch = Callable[[Collection[GroupName]], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Following:
-    """A raise that is followed: the launch behind it and the group as it was."""
+    """Units of desired that are followed: the launch behind them, and the group as it was.
+
+    What somebody else raised, or a predecessor of ours, is followed too, so
+    that it is not counted on for ever; but it is not ours to withdraw.
+    """
 
     launch: Launch
     group: NodeGroup
-    units: int
+    is_ours: bool = True
 
 
 class AwsHands:
     """Acts on Auto Scaling groups."""
 
-    def __init__(
-        self, aws: Aws, ledger: Ledger, metrics: Metrics, touch: Callable[[Collection[GroupName]], None]
-    ) -> None:
+    def __init__(self, aws: Aws, ledger: Ledger, metrics: Metrics, touch: Touch, may_write: Callable[[], bool]) -> None:
         self.sizes = GroupSizes(aws)
         self.watch = ActivityWatch(aws)
         self.following: dict[GroupName, Following] = {}
@@ -51,17 +60,18 @@ class AwsHands:
         self._ledger = ledger
         self._metrics = metrics
         self._touch = touch
+        self._may_write = may_write
         self._denied: set[GroupName] = set()
 
     async def launch(self, launch: Launch, group: NodeGroup) -> LaunchResult:
         """Ask for nodes; refusals come back in the result."""
+        if not self._may_write():
+            return LaunchResult(launch=launch, at=clock.now(), refusals=(NOT_LEADING,))
         if launch.method is LaunchMethod.SYNC:
             return await launch_instances(self._aws, launch, group)
         result, raised = await self.sizes.raise_by(launch, group)
         if raised is not None:
-            before = self.following.get(group.name)
-            units = raised.units + (before.units if before is not None else 0)
-            self.following[group.name] = Following(launch, group, units)
+            self.following[group.name] = Following(launch, group)
             self.watch.follow(raised)
             self._ledger.note_raise(group.name, group.desired + raised.units, result.at)
             result = replace(result, refusals=())
@@ -69,7 +79,9 @@ class AwsHands:
 
     async def remove(self, removal: Removal, group: NodeGroup) -> bool:
         """Terminate an instance; a refusal is told, and the next pass tries again."""
-        done = await terminate(self.sizes, removal)
+        if not self._may_write():
+            return False
+        done = await terminate(self._aws, self.sizes, removal)
         if done.refusal is not None:
             log.warning(
                 "instance.removal_refused",
@@ -90,7 +102,7 @@ class AwsHands:
 
     async def protect(self, change: Protection) -> bool:
         """Change scale-in protection; a group where that is not permitted is left alone from then on."""
-        if change.group in self._denied:
+        if change.group in self._denied or not self._may_write():
             return False
         if change.protect:
             done = await protect(self._aws, change.group, change.instances)
@@ -108,10 +120,30 @@ class AwsHands:
             )
         return bool(done.changed)
 
-    def judge(self, report: ActivityReport) -> LaunchResult | None:
-        """Turn what the activities of a followed group say into a result to learn from."""
+    async def adopt(self, group: NodeGroup) -> None:
+        """Follow units of desired that we did not ask for. Raises AwsError."""
+        units = group.desired - group.live_units
+        launch = Launch(group=group.name, zone=None, count=units, units=units, method=LaunchMethod.DESIRED)
+        seen = await read_seen(self._aws, group.name)
+        self.following[group.name] = Following(launch, group, is_ours=False)
+        self.watch.follow(Raised(group.name, units, seen))
+
+    async def withdraw(self, group: GroupName, units: int) -> int:
+        """Take back units that are proven missing; return how many were. Raises AwsError."""
+        following = self.following.get(group)
+        if following is None or not following.is_ours or not self._may_write():
+            return 0
+        return await self.sizes.withdraw(group, units)
+
+    def judge(self, report: ActivityReport, now: NodeGroup) -> LaunchResult | None:
+        """Turn what came and what failed since the last look into a result to learn from."""
         following = self.following.get(report.group)
-        if following is None or not report.refusals:
+        if following is None:
             return None
-        launch = replace(following.launch, zone=None)
-        return LaunchResult(launch=launch, at=clock.now(), refusals=report.refusals)
+        known = {one.id for one in following.group.instances}
+        new = tuple(one for one in now.live if one.id not in known)
+        if not (new or report.refusals):
+            return None
+        self.following[report.group] = replace(following, group=now)
+        launch = replace(following.launch, zone=None, count=len(new) + len(report.refusals))
+        return LaunchResult(launch=launch, at=clock.now(), launched=new, refusals=report.refusals)

@@ -8,7 +8,7 @@ SIGTERM or SIGINT.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from random import SystemRandom
@@ -26,9 +26,11 @@ from autoscaler.aws.known import Bounds
 from autoscaler.aws.refusals import classify
 from autoscaler.config import Config, ConfigError
 from autoscaler.core.model import GroupName
+from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.cache import Pace as WatchPace
 from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
 from autoscaler.kubernetes.events import EventRecorder
+from autoscaler.kubernetes.lease import Elector, LeaseSettings, own_identity
 from autoscaler.kubernetes.transport import Api, KubernetesSettings
 from autoscaler.kubernetes.transport import connect as connect_kubernetes
 from autoscaler.loop.controller import Controller, Gauges
@@ -59,9 +61,23 @@ def run_controller(config: Config) -> int:
     log.info("process.started", version=version("priority-autoscaler"), settings=config.settings())
     for warning in config.warnings:
         log.warning("config.ignored", detail=warning)
-    anyio.run(_main, config)
-    log.info("process.stopped")
-    return 0
+    code = 0
+    try:
+        anyio.run(_main, config)
+    except* AutoscalerError as group:
+        code = 1
+        for error in _leaves(group):
+            log.error("process.failed", error=str(error))
+    log.info("process.stopped", exit_code=code)
+    return code
+
+
+def _leaves(group: BaseExceptionGroup[AutoscalerError]) -> Iterator[AutoscalerError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 async def _main(config: Config) -> None:
@@ -79,8 +95,12 @@ async def _main(config: Config) -> None:
             count_aws_call(metrics, operation, None if outcome == "ok" else classify(outcome, ""), seconds)
 
     settings = AwsSettings(region=config.aws_region or None)
-    async with connect_kubernetes(kubernetes) as api, connect_aws(settings, observe) as aws:
-        process = Process(config, metrics, api, aws)
+    async with (
+        connect_kubernetes(kubernetes) as api,
+        connect_kubernetes(kubernetes) as lease_api,  # renewals must not queue behind other writes
+        connect_aws(settings, observe) as aws,
+    ):
+        process = Process(config, metrics, Links(api, lease_api, aws))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
             await process.start(tasks)
@@ -104,11 +124,24 @@ class _Chance:
         return self.source.random()
 
 
+@dataclass(frozen=True)
+class Links:
+    """Connections to the outside."""
+
+    api: Api
+    lease_api: Api
+    aws: Aws
+
+
 class Process:
     """The parts of one controller, put together."""
 
-    def __init__(self, config: Config, metrics: Metrics, api: Api, aws: Aws) -> None:
+    def __init__(self, config: Config, metrics: Metrics, links: Links) -> None:
         jitter: Callable[[], float] = _Chance(SystemRandom())
+        api, aws = links.api, links.aws
+        self.elector: Elector | None = None
+        if config.leader_elect and not config.dry_run:
+            self.elector = Elector(links.lease_api, LeaseSettings.read(config, own_identity(), jitter))
         self._config = config
         self._metrics = metrics
         self.ledger = Ledger()
@@ -133,7 +166,7 @@ class Process:
             reserved_profile=None if config.reserved_profile == "auto" else config.reserved_profile,
             static_types=config.aws_use_static_instance_list,
         )
-        self.hands = AwsHands(aws, self.ledger, metrics, self._touch)
+        self.hands = AwsHands(aws, self.ledger, metrics, self._touch, self._may_write)
         upkeep = Upkeep(
             interval=config.aws_refresh_interval.total_seconds(),
             protection=config.protect_instances,
@@ -165,6 +198,10 @@ class Process:
     def _touch(self, names: Collection[GroupName]) -> None:
         self.keeper.touch(names)
 
+    def _may_write(self) -> bool:
+        """The fence: asked immediately before every write to AWS."""
+        return self.elector is None or self.elector.is_leading()
+
     def _speaker(self) -> Speaker:
         namespace = self._config.namespace
         anchors = Anchors(
@@ -192,9 +229,18 @@ class Process:
         tasks.start_soon(self._measure)
         if not self._config.dry_run:
             tasks.start_soon(self.recorder.run)
-            tasks.start_soon(self.follower.run)
         tasks.start_soon(self.cluster.run)
-        tasks.start_soon(self.controller.run)
+        if self.elector is None:
+            tasks.start_soon(self._lead)
+        else:
+            tasks.start_soon(self.elector.run, self._lead)
+
+    async def _lead(self) -> None:
+        """What only one process of the cluster does."""
+        async with anyio.create_task_group() as tasks:
+            if not self._config.dry_run:
+                tasks.start_soon(self.follower.run)
+            await self.controller.run()
 
     async def _ring_for_cluster(self) -> None:
         seen = None

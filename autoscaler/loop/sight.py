@@ -34,7 +34,8 @@ class Sight:
 
     def blind(self) -> tuple[str, ...]:
         """Return why nothing may be decided now."""
-        reasons = [f"the cache of {kind} is not synced or stale" for kind in self.cluster.stale(anyio.current_time())]
+        stale = self.cluster.stale(anyio.current_time())
+        reasons = [f"not synced, or stale: {', '.join(stale)}"] if stale else []
         read_at = self.groups.refreshed_at
         bound = max(GROUPS_TOO_OLD, 3 * self.config.aws_refresh_interval)
         if read_at is None:
