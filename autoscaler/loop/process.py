@@ -61,15 +61,15 @@ def run_controller(config: Config) -> int:
     log.info("process.started", version=version("priority-autoscaler"), settings=config.settings())
     for warning in config.warnings:
         log.warning("config.ignored", detail=warning)
-    code = 0
+    failures: list[AutoscalerError] = []
     try:
         anyio.run(_main, config)
     except* AutoscalerError as group:
-        code = 1
-        for error in _leaves(group):
-            log.error("process.failed", error=str(error))
-    log.info("process.stopped", exit_code=code)
-    return code
+        failures += _leaves(group)
+    for failure in failures:
+        log.error("process.failed", error=str(failure))
+    log.info("process.stopped", exit_code=1 if failures else 0)
+    return 1 if failures else 0
 
 
 def _leaves(group: BaseExceptionGroup[AutoscalerError]) -> Iterator[AutoscalerError]:
