@@ -8,6 +8,7 @@ HTTP on loopback; knows nothing of the code under test.
 from __future__ import annotations
 
 import json
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -233,16 +234,17 @@ def _status(code: int, reason: str) -> web.Response:
 
 
 @asynccontextmanager
-async def faulty_server() -> AsyncIterator[FaultyServer]:
+async def faulty_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[FaultyServer]:
     """Yield a server on a free port of loopback."""
     state = FaultyServer()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", state.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    state.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    scheme = "https" if tls else "http"
+    state.url = f"{scheme}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield state
     finally:
