@@ -44,7 +44,7 @@ class Options:
     """How an emulated cluster is made. Times are seconds."""
 
     port: int = 0
-    token: str = ""  # a bearer token that requests must carry
+    token: str = ""  # bearer token that requests must carry; kubectl sends none over plain http
     gzip: bool = True
     bookmark_every: float = 10.0
     history: int = HISTORY
@@ -120,10 +120,19 @@ class KubernetesEmulator:
     @classmethod
     @contextmanager
     def start(cls, options: Options | None = None) -> Iterator[KubernetesEmulator]:
-        """The same in a thread of its own, for callers that do not await."""
-        with start_blocking_portal() as portal, portal.wrap_async_context_manager(cls.serve(options)) as cluster:
+        """The same in a thread of its own, for callers that do not await.
+
+        What the caller raises inside the block stays as it is: it has no
+        business in the cluster's tasks, which would wrap it in a group.
+        """
+        with start_blocking_portal() as portal:
+            serving = portal.wrap_async_context_manager(cls.serve(options))
+            cluster = serving.__enter__()
             cluster._portal = portal
-            yield cluster
+            try:
+                yield cluster
+            finally:
+                serving.__exit__(None, None, None)
 
     def call(self, act: Callable[..., ResultT], *args: object) -> ResultT:
         """Run `act` on the cluster's thread (after `start`), else here."""

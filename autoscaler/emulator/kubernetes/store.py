@@ -21,7 +21,7 @@ from .resources import BY_NAME, NAMESPACES, Kind, named
 from .status import already_exists, conflict, not_found, stale
 
 Key = tuple[str, str]  # namespace, name
-HISTORY = 200_000  # events kept per kind
+HISTORY = 50_000  # events kept per kind; 12 KB each for pods
 _KEPT = ("uid", "creationTimestamp", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _ENCODE = msgspec.json.Encoder().encode
 _DECODE = msgspec.json.Decoder().decode
