@@ -168,7 +168,7 @@ def test_priorities() -> None:
         ("10: spot", "priority 10: expected a list"),
         ("10: [1]", "priority 10: expected a list"),
         ("10: ['(']", "priority 10: regex"),
-        ("10: ['(?=a)']", "look-around"),
+        ("10: ['(?=a)']", "priority 10: regex"),
         ("10: [a", "line"),
     ],
 )
