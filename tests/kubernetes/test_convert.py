@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from autoscaler.core.model import Phase
+from autoscaler.core.model import GroupName, Phase
 from autoscaler.core.podspec import (
     Effect,
     PodSpec,
@@ -154,7 +154,8 @@ def test_a_daemonset_tolerates_what_its_controller_adds() -> None:
 def test_priorities() -> None:
     tiers = parse_priorities("10:\n- od-.*\n50:\n- spot-.*\n- cheap\n")
     assert [priority for priority, _ in tiers.entries] == [50, 10]
-    assert tiers.assign(["spot-a", "od-a", "other"]) == {"spot-a": 50, "od-a": 10, "other": None}  # type: ignore[list-item]
+    names = [GroupName(name) for name in ("spot-a", "od-a", "other")]
+    assert list(tiers.assign(names).values()) == [50, 10, None]
 
 
 @pytest.mark.parametrize(
