@@ -126,7 +126,8 @@ class AccountReader:
                 self._leave_out(f"EKS node group {key.cluster}/{key.name}", "DescribeNodegroup", error)
             else:
                 kept = {name: answer[name] for name in _NODEGROUP_FIELDS if answer.get(name) is not None}
-                found[re.sub(r"[^-\w]", "_", f"{key.cluster}.{key.name}") + ".json"] = {"nodegroup": kept}
+                cluster, name = (re.sub(r"[^-\w]", "_", part) for part in key)
+                found[f"{cluster}.{name}.json"] = {"nodegroup": kept}
         return found
 
     async def _describe_nodegroup(self, key: NodegroupKey) -> Document:

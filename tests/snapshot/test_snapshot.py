@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shlex
@@ -31,126 +30,14 @@ from autoscaler.kubernetes.cluster import ClusterCache, ClusterSettings, Cluster
 from autoscaler.kubernetes.offline import read_cluster
 from autoscaler.kubernetes.transport import KubernetesSettings, connect
 from tests.emulator.aws_worlds import start
+from tests.snapshot.secretive import ENCODED, SECRET, create_nodegroup, objects
 
-SECRET = "hunter2"
-ENCODED = base64.b64encode(f"#!/bin/sh\nexport TOKEN={SECRET}\n".encode()).decode()
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "key",
     "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_REGION": "eu-west-3",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-WAITING = {
-    "type": "PodScheduled",
-    "status": "False",
-    "reason": "Unschedulable",
-    "message": f"no place for {SECRET}",
-    "lastTransitionTime": "2026-01-01T11:00:00Z",
-}
-
-
-def metadata(name: str, namespace: str = "", **more: Any) -> dict[str, Any]:
-    applied = json.dumps({"env": SECRET})
-    annotations = {"kubectl.kubernetes.io/last-applied-configuration": applied, "vault.example/token": SECRET}
-    return {
-        "name": name,
-        **({"namespace": namespace} if namespace else {}),
-        "uid": f"uid-{name}",
-        "creationTimestamp": "2026-01-01T10:00:00Z",
-        "managedFields": [{"manager": SECRET}],
-        "annotations": annotations | more.pop("annotations", {}),
-        **more,
-    }
-
-
-def pod_spec(**more: Any) -> dict[str, Any]:
-    container = {
-        "name": "main",
-        "image": "web:1",
-        "command": ["serve", f"--password={SECRET}"],
-        "env": [{"name": "PASSWORD", "value": SECRET}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": 80, "httpHeaders": [{"name": "X", "value": SECRET}]}},
-        "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}},
-    }
-    volumes = [
-        {"name": "token", "csi": {"driver": "vault", "volumeAttributes": {"token": SECRET}}},
-        {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
-    ]
-    return {"containers": [container], "volumes": volumes[: more.pop("volumes", 1)], **more}
-
-
-def pod(name: str, phase: str = "Pending", **more: Any) -> dict[str, Any]:
-    status = {"phase": phase, "conditions": [WAITING] if "nodeName" not in more else []}
-    keep = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
-    meta = metadata(name, "shop", labels={"app": "web"}, annotations=keep)
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": pod_spec(priority=0, **more), "status": status}
-
-
-def workload(kind: str, name: str, version: str = "apps/v1", **more: Any) -> dict[str, Any]:
-    template = {"metadata": {"labels": {"app": name}}, "spec": pod_spec()}
-    spec = {"replicas": 0, "selector": {"matchLabels": {"app": name}}, "template": template}
-    return {"apiVersion": version, "kind": kind, "metadata": metadata(name, "shop", **more), "spec": spec}
-
-
-def storage_objects() -> list[dict[str, Any]]:
-    csi = {"driver": "ebs.csi.aws.com", "volumeHandle": "vol-1", "volumeAttributes": {"token": SECRET}}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": metadata("pv"),
-            "spec": {"capacity": {"storage": "1Gi"}, "csi": csi, "storageClassName": "gp3"},
-        },
-        {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": metadata("gp3", annotations={"storageclass.kubernetes.io/is-default-class": "true"}),
-            "provisioner": "ebs.csi.aws.com",
-            "parameters": {"token": SECRET},
-        },
-    ]
-
-
-def objects() -> list[dict[str, Any]]:
-    amounts = {"cpu": "2", "memory": "8Gi", "pods": "29"}
-    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T10:00:00Z"}
-    broken = pod("broken")
-    broken["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "plenty"
-    priorities = {"priorities": "10: ['spot-.*']\n1: ['.*']\n"}
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata("shop")},
-        {
-            "apiVersion": "v1",
-            "kind": "Node",
-            "metadata": metadata("n-1", labels={"kubernetes.io/hostname": "n-1"}),
-            "spec": {"providerID": "aws:///eu-west-3a/i-0123456789abcdef0"},
-            "status": {"allocatable": amounts, "capacity": amounts, "conditions": [ready]},
-        },
-        pod("waiting"),
-        pod("running", "Running", nodeName="n-1"),
-        pod("done", "Succeeded", nodeName="n-1"),
-        pod("claiming", volumes=2),
-        broken,
-        workload("DaemonSet", "agent"),
-        workload("Deployment", "web"),
-        workload("Deployment", "spare", annotations={"priority-autoscaler/headroom": "3"}),
-        workload("CronJob", "nightly", "batch/v1"),
-        {"apiVersion": "v1", "kind": "Secret", "metadata": metadata("s", "shop"), "stringData": {"a": SECRET}},
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("c", "kube-system"), "data": {"a": SECRET}},
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": metadata("cluster-autoscaler-priority-expander", "kube-system"),
-            "data": priorities,
-        },
-        *storage_objects(),
-        {
-            "apiVersion": "policy/v1",
-            "kind": "PodDisruptionBudget",
-            "metadata": metadata("web", "shop"),
-            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
-        },
-    ]
 
 
 @dataclass(frozen=True)
@@ -177,6 +64,8 @@ def world() -> Iterator[World]:
         aws.create_group(name="spot-a", market="spot", max=5, tags={"team": "web"}, template={"UserData": ENCODED})
         aws.create_group(name="od-a", market="on-demand", max=5, instance_types=["m5.large", "c5.large"])
         aws.create_group(name="other", max=5)
+        aws.create_group(name="eks-a", max=5, tags={"eks:cluster-name": "prod", "eks:nodegroup-name": "blue"})
+        create_nodegroup(aws)
         yield World(cluster, aws)
 
 
@@ -198,20 +87,29 @@ class Taken:
 @pytest.fixture(scope="module")
 def taken(world: World, tmp_path_factory: pytest.TempPathFactory) -> Taken:
     directory = tmp_path_factory.mktemp("taken") / "new" / "snap shot"
-    result = world.snapshot(directory, "--nodes=0:5:spot-a", "--nodes=0:3:od-a", "--max-nodes-total=9")
+    result = world.snapshot(
+        directory, "--nodes=0:5:spot-a", "--nodes=0:3:od-a", "--nodes=0:2:eks-a", "--max-nodes-total=9"
+    )
     assert result.returncode == 0, result.stderr
     return Taken(directory, result)
 
 
 def test_no_secret_leaves(taken: Taken) -> None:
-    for path in taken.directory.rglob("*"):
+    files = [path for path in taken.directory.rglob("*") if path.is_file()]
+    for path in files:
         content = path.read_text()
         assert SECRET not in content, path
         assert ENCODED not in content, path
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert SECRET not in taken.result.stdout
-    names = {path.name for path in taken.directory.iterdir()}
-    assert names == {"cluster.json", "asgs.json", "launch-templates.json", "instance-types.json"}
+    names = {str(path.relative_to(taken.directory)) for path in files}
+    assert names == {
+        "cluster.json",
+        "asgs.json",
+        "launch-templates.json",
+        "instance-types.json",
+        "nodegroups/prod.blue.json",
+    }
     assert taken.items("Secret") == {}
     assert set(taken.items("ConfigMap")) == {"cluster-autoscaler-priority-expander"}
 
@@ -235,12 +133,13 @@ def test_what_is_read_stays(taken: Taken) -> None:
     assert taken.items("StorageClass")["gp3"]["metadata"]["annotations"] == default
     assert taken.items("PodDisruptionBudget")["web"]["spec"]["minAvailable"] == 1
     assert taken.items("PriorityClass").keys() >= {"system-cluster-critical"}
-    assert [each["AutoScalingGroupName"] for each in taken.read("asgs.json")["AutoScalingGroups"]] == ["od-a", "spot-a"]
+    groups = [each["AutoScalingGroupName"] for each in taken.read("asgs.json")["AutoScalingGroups"]]
+    assert groups == ["eks-a", "od-a", "spot-a"], "and not the others of the account"
     assert {each["InstanceType"] for each in taken.read("instance-types.json")["InstanceTypes"]} == {
         "m5.large",
         "c5.large",
     }
-    assert len(taken.read("launch-templates.json")["LaunchTemplateVersions"]) == 2
+    assert len(taken.read("launch-templates.json")["LaunchTemplateVersions"]) == 3
 
 
 def test_what_is_left_out_is_told(taken: Taken) -> None:
@@ -300,23 +199,25 @@ async def test_offline_the_cluster_looks_as_it_does_live(world: World, taken: Ta
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("name", "tags"), [("spot-a", {"team": "web"}), ("eks-a", {"eks:cluster-name": "prod"})])
 async def test_offline_the_groups_look_as_they_do_live(
-    world: World, taken: Taken, monkeypatch: pytest.MonkeyPatch
+    world: World, taken: Taken, monkeypatch: pytest.MonkeyPatch, name: str, tags: dict[str, str]
 ) -> None:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
+    for variable, value in CREDENTIALS.items():
+        monkeypatch.setenv(variable, value)
 
-    def read(name: str) -> tuple[Input, ...]:
-        return (Input(name, taken.read(name)),)
+    def read(file: str) -> tuple[Input, ...]:
+        return (Input(file, taken.read(file)),)
 
     files = Files(
         asgs=read("asgs.json"),
         launch_templates=read("launch-templates.json"),
         instance_types=read("instance-types.json"),
+        nodegroups=read("nodegroups/prod.blue.json"),
     )
-    selection = Selection(tags={"team": "web"})
+    selection = Selection(tags=tags)
     live = await groups_live(world.aws.url, selection)
-    assert [group.name for group in live] == ["spot-a"]
+    assert [group.name for group in live] == [name]
     assert read_groups(files, selection) == tuple(replace(group, subnets={}) for group in live), "no file has subnets"
 
 
@@ -334,12 +235,12 @@ def refuse(world: World, path: str, status: int, **more: Any) -> None:
 
 def test_an_older_snapshot_survives_a_failure(trouble: World, tmp_path: Path) -> None:
     assert trouble.snapshot(tmp_path).returncode == 0
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
     trouble.aws.faults.add(access_denied("autoscaling", "DescribeAutoScalingGroups"))
     result = trouble.snapshot(tmp_path)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.splitlines()[-1].startswith("autoscaler snapshot: DescribeAutoScalingGroups: ")
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_kind_that_is_not_permitted_is_left_out(trouble: World, tmp_path: Path) -> None:
