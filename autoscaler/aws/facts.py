@@ -18,7 +18,7 @@ import structlog
 
 from autoscaler.aws.answers import is_unserved
 from autoscaler.aws.client import Aws
-from autoscaler.aws.fields import Document, FieldError
+from autoscaler.aws.fields import Document
 from autoscaler.aws.instance_types import Catalogue, InstanceTypeFacts
 from autoscaler.aws.known import NodegroupKey
 from autoscaler.aws.refusals import classify
@@ -203,7 +203,7 @@ def _read_types(documents: Iterable[Document]) -> Iterator[InstanceTypeFacts]:
     for document in documents:
         try:
             facts = InstanceTypeFacts.read(document)
-        except (KeyError, TypeError, ValueError, AttributeError, FieldError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("aws.instance_type_malformed", instance_type=document.get("InstanceType"), error=str(error))
             continue
         if facts is not None:

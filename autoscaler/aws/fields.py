@@ -46,6 +46,16 @@ def whole(document: Document, key: str, default: int | None = None) -> int:
     return value
 
 
+def number(document: Document, key: str) -> float | None:
+    """Return a number; None when absent."""
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise FieldError(f"{key}: expected a number, found {value!r}")
+    return float(value)
+
+
 def switch(document: Document, key: str) -> bool:
     """Return a boolean, false when absent."""
     value = document.get(key)

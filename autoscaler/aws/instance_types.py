@@ -2,14 +2,11 @@
 
 Facts only; what a kubelet reserves of them is `core`'s business. The packaged
 list is made by `python -m tests.tools.make_catalogue` and read on first use.
-A type is described once and never changes. Offline, requirements that the
-catalogue cannot judge (prices, bandwidth) are passed over: the answer then
-holds more types than AWS would pick, and planning with the smallest stays safe.
+A type is described once and never changes.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from autoscaler.aws.requirements import admits
 from autoscaler.core.resources import Resources
 
 _MIB = 2**20
@@ -191,69 +189,10 @@ class Catalogue:
         return Catalogue(self._described | {each.name: each for each in facts})
 
     def matching(self, requirements: Mapping[str, Any], architecture: str) -> tuple[str, ...]:
-        """Name the types that `InstanceRequirements` admit, in the order of their names."""
+        """Name the types that `InstanceRequirements` admit, in the order of their names. Raises FieldError."""
         found = (self.get(name) for name in self)
         return tuple(
             facts.name
             for facts in found
-            if facts is not None and facts.architecture == architecture and _admits(requirements, facts)
+            if facts is not None and facts.architecture == architecture and admits(requirements, facts)
         )
-
-
-def _within(bounds: Mapping[str, Any] | None, amount: float) -> bool:
-    if not bounds:
-        return True
-    most = bounds.get("Max")
-    return float(bounds.get("Min") or 0) <= amount and (most is None or amount <= float(most))
-
-
-def _switch(wish: str | None, default: str, has: bool) -> bool:
-    wish = wish or default
-    return wish == "included" or (wish == "required") == has
-
-
-def _named(patterns: Iterable[str], name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _admits(wishes: Mapping[str, Any], facts: InstanceTypeFacts) -> bool:
-    """Judge a type by EC2's rules and defaults for InstanceRequirements."""
-    if allowed := wishes.get("AllowedInstanceTypes"):
-        if not _named(allowed, facts.name):
-            return False
-    elif _named(wishes.get("ExcludedInstanceTypes") or (), facts.name):
-        return False
-    generations = wishes.get("InstanceGenerations")
-    makers = wishes.get("CpuManufacturers")
-    disk_kinds = wishes.get("LocalStorageTypes") if facts.disk_gb else None
-    return (
-        _within(wishes.get("VCpuCount"), facts.vcpus)
-        and _within(wishes.get("MemoryMiB"), facts.memory_mib)
-        and _within(wishes.get("MemoryGiBPerVCpu"), facts.memory_mib / 1024 / facts.vcpus)
-        and _within(wishes.get("NetworkInterfaceCount"), facts.interfaces)
-        and _within(wishes.get("TotalLocalStorageGB"), facts.disk_gb)
-        and _switch(wishes.get("BareMetal"), "excluded", facts.is_bare_metal)
-        and _switch(wishes.get("BurstablePerformance"), "excluded", facts.is_burstable)
-        and _switch(wishes.get("LocalStorage"), "included", facts.disk_gb > 0)
-        and (not generations or ("current" if facts.is_current else "previous") in generations)
-        and (not makers or facts.maker in makers)
-        and (not disk_kinds or facts.disk_kind in disk_kinds)
-        and _admits_devices(wishes, facts.accelerators)
-    )
-
-
-def _admits_devices(wishes: Mapping[str, Any], devices: Accelerators | None) -> bool:
-    count = wishes.get("AcceleratorCount")
-    if not _within(count, devices.count if devices else 0):
-        return False
-    kinds, makers, names = (wishes.get(f"Accelerator{what}") for what in ("Types", "Manufacturers", "Names"))
-    memory = wishes.get("AcceleratorTotalMemoryMiB")
-    if devices is None:
-        return not (kinds or makers or names or memory)
-    kind = "gpu" if devices.maker in _GPU_RESOURCES else "inference"
-    return (
-        (not kinds or kind in kinds)
-        and (not makers or devices.maker in makers)
-        and (not names or devices.name in names)
-        and _within(memory, devices.memory_mib)
-    )

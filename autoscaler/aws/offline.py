@@ -89,7 +89,7 @@ def _catalogue(inputs: Iterable[Input]) -> Catalogue:
     for source, document in _entries(inputs, "InstanceTypes"):
         try:
             found.append(InstanceTypeFacts.read(document))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             name = document.get("InstanceType", "without a name")
             raise InputError(f"{source}: instance type {name}: {_words(error)}") from None
     return Catalogue().with_types(each for each in found if each is not None)
