@@ -1,7 +1,8 @@
 """A real `autoscaler run` as a child process of whoever plays a world.
 
-Its log lines are read as JSON; it is stopped by its own process id, and at
-the end of the block in any case.
+Its log lines are read as JSON; it is stopped by its own process id, at the
+end of the block in any case, and by the kernel should its parent be killed.
+Of the caller's environment it sees nothing that would lead it elsewhere.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from autoscaler import clock
 
 POLL_SECONDS = 0.02
+_LEADS_ELSEWHERE = ("AWS_", "AUTOSCALER_", "KUBERNETES_", "KUBECONFIG")
+_loopback = build_opener(ProxyHandler({}))
 
 
 class ChildController:
@@ -29,9 +32,10 @@ class ChildController:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.address = f"127.0.0.1:{_free_port()}"
+        leash = [sys.executable, "-m", "autoscaler.emulator.leash", str(os.getpid())]
         command = [sys.executable, "-m", "autoscaler.cli", "run", f"--address={self.address}", "--logging-format=json"]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [*command, *arguments], env={**os.environ, **environment}, stderr=subprocess.PIPE
+            [*leash, *command, *arguments], env={**_inherited(), **environment}, stderr=subprocess.PIPE
         )
         self.lines: list[dict[str, Any]] = []
         self.noise: list[str] = []  # what is no log line: a traceback, a usage message
@@ -52,6 +56,11 @@ class ChildController:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def returncode(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._process.poll()
+
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the log lines of one event, so far."""
         return [line for line in list(self.lines) if line.get("event") == name]
@@ -59,7 +68,7 @@ class ChildController:
     def get(self, path: str) -> tuple[int, str]:
         """Ask the page; status 0 while nobody listens."""
         try:
-            with urlopen(f"http://{self.address}{path}", timeout=5) as answer:  # noqa: S310 - loopback
+            with _loopback.open(f"http://{self.address}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except URLError as error:
             code = getattr(error, "code", 0)
@@ -76,9 +85,9 @@ class ChildController:
         deadline = clock.monotonic() + seconds
         while not condition():
             if self._process.poll() is not None:
-                raise TimeoutError(f"the controller ended with {self._process.returncode}: {self._tail()}")
+                raise TimeoutError(f"the controller ended with {self._process.returncode}: {self.tail()}")
             if clock.monotonic() > deadline:
-                raise TimeoutError(f"waited {seconds:g} s for {what}: {self._tail()}")
+                raise TimeoutError(f"waited {seconds:g} s for {what}: {self.tail()}")
             threading.Event().wait(POLL_SECONDS)
 
     def kill(self) -> None:
@@ -108,8 +117,18 @@ class ChildController:
                 else:
                     self.lines.append(line)
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
+        """Return its last words."""
         return "\n".join([*(json.dumps(line) for line in self.lines[-8:]), *self.noise[-20:]])
+
+
+def _inherited() -> dict[str, str]:
+    """The environment without other accounts, clusters, settings and proxies."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_LEADS_ELSEWHERE) and not name.lower().endswith("_proxy")
+    }
 
 
 def _free_port() -> int:
