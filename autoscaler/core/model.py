@@ -8,10 +8,12 @@ aware UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
+from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple, NewType
 
@@ -43,6 +45,10 @@ class PodKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+_key_from_names = partial(tuple.__new__, PodKey)
+_names_of = attrgetter("namespace", "name")
 
 
 class OwnerRef(NamedTuple):
@@ -106,6 +112,18 @@ class Pod:
         if self.owner is not None and self.owner.kind == "DaemonSet":
             return True
         return self.annotations.get("cluster-autoscaler.kubernetes.io/daemonset-pod") == "true"
+
+
+def keys_of(pods: Iterable[Pod]) -> list[PodKey]:
+    """The keys of many pods, in order; several times faster than one by one."""
+    return list(map(_key_from_names, map(_names_of, pods)))
+
+
+def in_key_order(pods: Iterable[Pod]) -> list[Pod]:
+    """Sort by namespace, then name: two sorts by one string each are far cheaper than one by a pair."""
+    ordered = sorted(pods, key=attrgetter("name"))
+    ordered.sort(key=attrgetter("namespace"))
+    return ordered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,13 +8,14 @@ Equal snapshots, in any order, give equal decisions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from autoscaler.core.decision import Decision, Removal, Verdict
 from autoscaler.core.index import Index
 from autoscaler.core.model import GroupName, Offering, Pod, PodKey
 from autoscaler.core.scaleup.buy import Buyer, Purchase
 from autoscaler.core.scaleup.candidates import choose_candidates
-from autoscaler.core.scaleup.housing import fill_stock
+from autoscaler.core.scaleup.housing import Housed, fill_stock
 from autoscaler.core.scaleup.judge import Judge
 from autoscaler.core.scaleup.offers import Market, Offer, open_market, tiers_of
 from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
@@ -46,8 +47,7 @@ def plan(snapshot: Snapshot) -> Decision:
     ordered = _ordered(classes, market)
     housed = fill_stock(stock, ordered)
     buyer = Buyer(market, dimensions, snapshot.policy)
-    homeless = [(one, [pod for pod in one.pods if pod.uid not in housed]) for one in ordered]
-    wanted = [(one, pods) for one, pods in homeless if pods]
+    wanted = [(one, pods) for one in ordered if (pods := homeless(one, housed))]
     purchase = buyer.buy([(one, len(pods)) for one, pods in wanted])
     surplus = widen(buyer, snapshot.wave.width, snapshot.policy.max_launch_surplus)
     bought, orders = assign(purchase, wanted, surplus)
@@ -72,6 +72,10 @@ def plan(snapshot: Snapshot) -> Decision:
     )
 
 
+def homeless(one: PodClass, housed: Housed) -> list[Pod]:
+    return [pod for pod in one.pods if pod.uid not in housed] if housed else one.pods
+
+
 def _ordered(classes: Sequence[PodClass], market: Market) -> list[PodClass]:
     size = len(classes[0].request) if classes else 0
     largest = tuple(max((offer.free[position] for offer in market.offers), default=0) for position in range(size))
@@ -89,9 +93,9 @@ def assign(purchase: Purchase, wanted: Sequence[tuple[PodClass, list[Pod]]],
         nodes[run.offering] = nodes.get(run.offering, 0) + run.nodes
         members = pods_of.setdefault(run.offering, [])
         for one, per_node in run.contents:
-            taken = [next(queues[id(one)]) for _ in range(per_node * run.nodes)]
-            members.extend(taken)
-            bought.update((pod.uid, purchase.offers[run.offering]) for pod in taken)
+            taken = list(islice(queues[id(one)], per_node * run.nodes))
+            members += taken
+            bought.update(dict.fromkeys([pod.uid for pod in taken], purchase.offers[run.offering]))
     orders = [
         Order(
             offer=purchase.offers[offering],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from autoscaler.core.model import Offering
 from autoscaler.core.policy import Policy
-from autoscaler.core.scaleup.expander import Option, estimate
+from autoscaler.core.scaleup.expander import Hosts, Option, Wish, choose
 from autoscaler.core.scaleup.families import Family, build_families
 from autoscaler.core.scaleup.offers import Caps, Market, Offer
 from autoscaler.core.scheduling.classes import Dimensions, PodClass
@@ -43,7 +43,7 @@ class Buyer:
         self._policy = policy
         self._tiers = sorted({family.tier for family in self.families}, reverse=True)
         self._by_tier = {tier: [one for one in self.families if one.tier == tier] for tier in self._tiers}
-        self._hosts: dict[tuple[int, int], tuple[Offer, ...]] = {}
+        self._hosts: dict[tuple[int, int], Hosts] = {}
         self.purchase = Purchase(offers={offer.offering: offer for offer in market.offers})
 
     def buy(self, classes: Sequence[tuple[PodClass, int]]) -> Purchase:
@@ -68,20 +68,20 @@ class Buyer:
         self.purchase.left = {number: count for number, count in left.items() if count}
         return self.purchase
 
-    def hosts(self, family: Family, one: PodClass) -> tuple[Offer, ...]:
-        """The family's offers whose empty node takes a pod of the class, caps aside."""
+    def hosts(self, family: Family, one: PodClass) -> Hosts:
+        """The family's offers whose empty node takes pods of the class, and how many; caps aside."""
         key = (id(family), id(one))
         found = self._hosts.get(key)
         if found is None:
-            found = tuple(offer for offer in family.offers if not offer.objections and offer.per_node(one))
-            self._hosts[key] = found
+            open_now = (offer for offer in family.offers if not offer.objections)
+            found = self._hosts[key] = tuple((o, per_node) for o in open_now if (per_node := o.per_node(one)))
         return found
 
     def _tier_for(self, one: PodClass) -> int | None:
         """The highest tier with room for the class; None when there is none, or a probe decides first."""
         for tier in self._tiers:
-            hosting = [offer for family in self._by_tier[tier] for offer in self.hosts(family, one)]
-            if any(self.caps.room(offer) for offer in hosting):
+            hosting = [offer for family in self._by_tier[tier] for offer, _ in self.hosts(family, one)]
+            if any(map(self.caps.room, hosting)):
                 return tier
             if any(self.caps.is_probing(offer) for offer in hosting):
                 self.purchase.held.add(id(one))
@@ -90,12 +90,12 @@ class Buyer:
 
     def _best(self, tier: int, wanted: Sequence[tuple[PodClass, int]], first: PodClass) -> Option:
         """Pack the classes on each family that can take the first, and return the best packing."""
-        options = [
-            estimate(family, wanted, self.caps)
+        able = [
+            (family, [Wish(one, count, self.hosts(family, one)) for one, count in wanted])
             for family in self._by_tier[tier]
-            if any(self.caps.room(offer) for offer in self.hosts(family, first))
+            if any(self.caps.room(offer) for offer, _ in self.hosts(family, first))
         ]
-        return min(options, key=lambda option: option.merit(self._dimensions, self._policy))
+        return choose(able, self.caps, self._policy, self._dimensions)
 
     def _commit(self, option: Option) -> dict[int, int]:
         self.caps = option.caps

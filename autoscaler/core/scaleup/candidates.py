@@ -30,12 +30,23 @@ class Candidates:
 def choose_candidates(snapshot: Snapshot, pending: Iterable[Pod]) -> Candidates:
     """Judge every pending pod by itself."""
     found = Candidates()
-    by_spec: dict[int, Verdict | None] = {}
+    last: Pod | None = None
+    shared: Verdict | None = None
+    is_plain = False
     for pod in pending:
-        spec_id = id(pod.spec)
-        if spec_id not in by_spec:
-            by_spec[spec_id] = _judge_spec(pod, snapshot)
-        verdict = by_spec[spec_id] or _judge_pod(pod, snapshot) or _judge_age(pod, snapshot, found)
+        # Replicas mostly come one after the other, and share all of these.
+        if (
+            last is None
+            or pod.spec is not last.spec
+            or pod.owner is not last.owner
+            or pod.annotations is not last.annotations
+        ):
+            last, shared = pod, _judge_spec(pod, snapshot)
+            is_plain = shared is None and not pod.is_of_daemonset and not _delay(pod, snapshot)
+        if is_plain and pod.unschedulable_since and pod.deleted_at is None and pod.nominated_node is None:
+            found.pods.append(pod)
+            continue
+        verdict = shared or _judge_pod(pod, snapshot) or _judge_age(pod, snapshot, found)
         if verdict is None:
             found.pods.append(pod)
         else:
@@ -75,7 +86,7 @@ def _judge_pod(pod: Pod, snapshot: Snapshot) -> Verdict | None:
 
 def _judge_age(pod: Pod, snapshot: Snapshot, found: Candidates) -> Verdict | None:
     """Let a pod wait for its delay, and note when the first delay ends."""
-    delay = max(snapshot.policy.new_pod_scale_up_delay, _own_delay(pod))
+    delay = _delay(pod, snapshot)
     ends = pod.created + delay
     if not delay or snapshot.at >= ends:
         return None
@@ -83,6 +94,10 @@ def _judge_age(pod: Pod, snapshot: Snapshot, found: Candidates) -> Verdict | Non
     return Verdict(
         outcome=Outcome.WAITING, reasons=(Objection(Why.TOO_YOUNG, f"scale-up delay until {ends:%H:%M:%S}"),)
     )
+
+
+def _delay(pod: Pod, snapshot: Snapshot) -> timedelta:
+    return max(snapshot.policy.new_pod_scale_up_delay, _own_delay(pod))
 
 
 def _own_delay(pod: Pod) -> timedelta:

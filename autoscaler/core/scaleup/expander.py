@@ -9,8 +9,9 @@ criterion to the front; `priority` itself is the tiers, which come first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from autoscaler.core.model import Zone
 from autoscaler.core.policy import Policy
@@ -19,7 +20,17 @@ from autoscaler.core.scaleup.offers import Caps, Offer
 from autoscaler.core.scheduling.classes import Dimensions, PodClass
 from autoscaler.core.scheduling.place import Packing, Run
 
+Hosts = Sequence[tuple[Offer, int]]  # offers that take pods of a class, and how many an empty node takes
+
 CRITERIA = {"most-pods": 0, "least-nodes": 1, "least-waste": 2}
+
+
+class Wish(NamedTuple):
+    """Pods of one class that want new nodes, and the family's offers that take them."""
+
+    one: PodClass
+    pods: int
+    hosts: Hosts
 
 
 @dataclass(slots=True)
@@ -30,6 +41,7 @@ class Option:
     caps: Caps
     zones: Counter[Zone]
     packing: Packing = field(default_factory=Packing)
+    nodes: int = 0  # new ones
     placed: dict[int, int] = field(default_factory=dict)  # by id of the class
 
     def merit(self, dimensions: Dimensions, policy: Policy) -> tuple[object, ...]:
@@ -37,7 +49,7 @@ class Option:
         zones = {zone for offer in self.family.offers for zone in offer.zones}
         counts = [self.zones[zone] for zone in zones]
         skew = max(counts, default=0) - min(counts, default=0)
-        found = [-sum(self.placed.values()), self.packing.nodes, self._waste(dimensions)]
+        found = [-sum(self.placed.values()), self.nodes, self._waste(dimensions)]
         wanted = [CRITERIA[name] for name in policy.expanders if name in CRITERIA]
         order = list(dict.fromkeys([*wanted, *range(len(found))]))
         return (*[found[position] for position in order], skew, self.family.name)
@@ -54,23 +66,47 @@ class Option:
         return round(waste, 9)
 
 
-def estimate(family: Family, wanted: Sequence[tuple[PodClass, int]], caps: Caps) -> Option:
-    """Pack classes, in the order given, on new nodes of one family within the caps."""
+def choose(families: Sequence[tuple[Family, Sequence[Wish]]], caps: Caps, policy: Policy,
+           dimensions: Dimensions) -> Option:  # fmt: skip
+    """Pack the wishes on each family, and return the best packing.
+
+    Families of large nodes come first: once all pods have a place, whoever
+    needs more nodes has lost, and most of the small ones are soon out.
+    """
+    best: Option | None = None
+    is_bounded = not any(name in CRITERIA for name in policy.expanders)
+    by_size = sorted(families, key=lambda one: -one[0].offers[0].template.allocatable["cpu"])
+    for family, wishes in by_size:
+        is_full = best is not None and sum(best.placed.values()) == sum(wish.pods for wish in wishes)
+        option = estimate(family, wishes, caps, best.nodes if best is not None and is_full and is_bounded else None)
+        if best is None or (
+            option is not None and option.merit(dimensions, policy) < best.merit(dimensions, policy)
+        ):
+            best = option
+    if best is None:
+        raise ValueError("no family to choose from")
+    return best
+
+
+def estimate(family: Family, wishes: Iterable[Wish], caps: Caps, most: int | None = None) -> Option | None:
+    """Pack classes, in the order given, on new nodes of one family within the caps.
+
+    None when it takes more than `most` nodes.
+    """
     option = Option(family, caps.copy(), Counter(family.nodes))
-    for one, count in wanted:
-        hosts = [
-            (offer, per_node) for offer in family.offers if not offer.objections and (per_node := offer.per_node(one))
-        ]
+    for one, count, hosts in wishes:
         if not hosts:
             continue
         left = count - option.packing.fill(one, count)
         left -= _open_nodes(option, one, hosts, left)
         if left < count:
             option.placed[id(one)] = count - left
+        if most is not None and option.nodes > most:
+            return None
     return option
 
 
-def _open_nodes(option: Option, one: PodClass, hosts: list[tuple[Offer, int]], count: int) -> int:
+def _open_nodes(option: Option, one: PodClass, hosts: Hosts, count: int) -> int:
     """Open new nodes for pods that found no room; return how many pods they take."""
     per_node = {id(offer): copies for offer, copies in hosts}
     left = count
@@ -79,8 +115,10 @@ def _open_nodes(option: Option, one: PodClass, hosts: list[tuple[Offer, int]], c
         chosen = spread_over_zones([offer for offer, _ in hosts], needed, option.zones, option.caps)
         if not chosen:
             break
+        opened = len(option.packing.runs)
         for offer, nodes in chosen:
             left -= _put_on_new(option.packing, offer, one, (nodes, per_node[id(offer)], left))
+        option.nodes += sum(run.nodes for run in option.packing.runs[opened:])
     return count - left
 
 

@@ -109,29 +109,35 @@ def spread_over_zones(
     are reached. An offer without a zone (AWS picks) counts as one more zone.
     """
     by_zone: dict[Zone | None, list[Offer]] = {}
-    for offer in offers:
-        by_zone.setdefault(offer.offering.zone, []).append(offer)
+    room: dict[Zone | None, int] = {}
+    rooms = [(offer, caps.room(offer)) for offer in offers]
+    for offer, most in rooms:
+        zone = offer.offering.zone
+        by_zone.setdefault(zone, []).append(offer)
+        room[zone] = room.get(zone, 0) + most
     zones = sorted(by_zone, key=lambda zone: zone or "")
     found: dict[int, int] = {}
-    known = {id(offer): offer for members in by_zone.values() for offer in members}
-    nodes = min(nodes, _joint_room(list(known.values()), caps))
+    known = {id(offer): offer for offer, _ in rooms}
+    nodes = min(nodes, _joint_room(rooms, caps))
     while nodes > 0:
-        room = {zone: sum(caps.room(offer) for offer in by_zone[zone]) for zone in zones}
         shares = water_fill([counts[zone] if zone else 0 for zone in zones], [room[zone] for zone in zones], nodes)
         if not any(shares):
             break
         for zone, share in zip(zones, shares, strict=True):
             nodes -= _draw(by_zone[zone], share, zone, (counts, caps, found))
+        if nodes > 0:
+            room = {zone: sum(caps.room(offer) for offer in by_zone[zone]) for zone in zones}
     return [(known[key], count) for key, count in found.items()]
 
 
-def _joint_room(offers: Sequence[Offer], caps: Caps) -> int:
-    """How many nodes the offers take together: zones of one group share its cap, all share the cluster's."""
+def _joint_room(rooms: Sequence[tuple[Offer, int]], caps: Caps) -> int:
+    """How many nodes offers take together: zones of one group share its cap, all share the cluster's."""
     by_group: dict[GroupName, int] = {}
-    for offer in offers:
+    for offer, most in rooms:
         name = offer.group.name
-        by_group[name] = min(by_group.get(name, 0) + caps.room(offer), caps.groups[name])
-    return min(sum(by_group.values()), max((caps.in_cluster(offer.template) for offer in offers), default=0))
+        by_group[name] = min(by_group.get(name, 0) + most, caps.groups[name])
+    templates = {id(offer.template): offer.template for offer, _ in rooms}
+    return min(sum(by_group.values()), max(map(caps.in_cluster, templates.values()), default=0))
 
 
 def _draw(offers: list[Offer], share: int, zone: Zone | None, books: tuple[Counter[Zone], Caps, dict[int, int]]) -> int:
@@ -156,7 +162,7 @@ def water_fill(levels: Sequence[int], caps: Sequence[int], amount: int) -> list[
     """
     if sum(caps) <= amount:
         return list(caps)
-    low, high = min(levels, default=0), max(levels, default=0) + amount
+    low, high = min(levels), min(levels) + amount
     while low < high:  # the highest level that the amount reaches everywhere
         middle = (low + high + 1) // 2
         if sum(min(cap, max(0, middle - level)) for level, cap in zip(levels, caps, strict=True)) <= amount:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from autoscaler.core.decision import Objection, Outcome, Verdict, Why
-from autoscaler.core.model import GroupName, PodKey
+from autoscaler.core.model import GroupName, PodKey, keys_of
 from autoscaler.core.scaleup.buy import Buyer
 from autoscaler.core.scaleup.offers import Caps, Market, Offer
 from autoscaler.core.scheduling.classes import PodClass
@@ -31,6 +31,7 @@ PASSING = frozenset(
     )
 )
 
+Fate = Place | Offer | None  # where a pod goes
 Objections = dict[GroupName, tuple[Objection, ...]]
 
 
@@ -53,29 +54,22 @@ class Judge:
         bought: Mapping[str, Offer],
     ) -> None:
         """Write the verdicts of all pods of a class; pods of equal fate share one."""
+        fates: list[Fate] = [housed.get(pod.uid) or bought.get(pod.uid) for pod in one.pods]
         shared: dict[object, Verdict] = {}
-        for pod in one.pods:
-            place, offer = housed.get(pod.uid), bought.get(pod.uid)
-            fate = (
-                (place.node, place.is_upcoming)
-                if place is not None
-                else offer.group.name
-                if offer is not None
-                else None
-            )
-            verdict = shared.get(fate)
-            if verdict is None:
-                verdict = shared[fate] = self._verdict(one, place, offer)
-            verdicts[pod.key] = verdict
+        verdict_of: dict[Fate, Verdict] = {}
+        for fate in dict.fromkeys(fates):
+            kind = _kind(fate)
+            if kind not in shared:
+                shared[kind] = self._verdict(one, fate)
+            verdict_of[fate] = shared[kind]
+        verdicts.update(zip(keys_of(one.pods), map(verdict_of.__getitem__, fates), strict=True))
 
-    def _verdict(self, one: PodClass, place: Place | None, offer: Offer | None) -> Verdict:
-        if place is not None:
-            outcome = Outcome.FITS_UPCOMING if place.is_upcoming else Outcome.FITS_EXISTING
-            return Verdict(outcome=outcome, node=place.node, objections=self._objections(one, self._at_start))
-        if offer is not None:
-            return Verdict(
-                outcome=Outcome.LAUNCH, group=offer.group.name, objections=self._objections_beside(one, offer)
-            )
+    def _verdict(self, one: PodClass, fate: Fate) -> Verdict:
+        if isinstance(fate, Place):
+            outcome = Outcome.FITS_UPCOMING if fate.is_upcoming else Outcome.FITS_EXISTING
+            return Verdict(outcome=outcome, node=fate.node, objections=self._objections(one, self._at_start))
+        if fate is not None:
+            return Verdict(outcome=Outcome.LAUNCH, group=fate.group.name, objections=self._objections_beside(one, fate))
         could = any(_could(one, offer, self._at_end) for offers in self._offers.values() for offer in offers)
         return Verdict(
             outcome=Outcome.WAITING if could else Outcome.UNSCHEDULABLE,
@@ -99,6 +93,13 @@ class Judge:
                 found[group] = (Objection(Why.LOWER_TIER, detail),)
         found.pop(chosen.group.name, None)
         return {group: found[group] for group in sorted(found) if found[group]}
+
+
+def _kind(fate: Fate) -> object:
+    """What must be equal for pods of a class to share a verdict."""
+    if isinstance(fate, Place):
+        return fate.node, fate.is_upcoming
+    return fate.group.name if fate is not None else None
 
 
 def _could(one: PodClass, offer: Offer, caps: Caps) -> bool:

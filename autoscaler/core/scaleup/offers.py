@@ -76,18 +76,17 @@ class Caps:
     memory: int
 
     def room(self, offer: Offer) -> int:
-        most = min(
-            self.groups[offer.group.name], self.probes.get(offer.offering, self.burst), self.in_cluster(offer.template)
-        )
+        most = min(self.groups[offer.group.name], self.in_cluster(offer.template))
+        if offer.limit is not None:
+            most = min(most, self.probes[offer.offering])
         return max(most, 0)
 
     def in_cluster(self, template: Template) -> int:
         """How many nodes of a kind the cluster's totals leave."""
-        most = min(self.nodes, self.burst)
-        for left, each in ((self.cores, template.capacity["cpu"]), (self.memory, template.capacity["memory"])):
-            if each:
-                most = min(most, left // each)
-        return most
+        cores, memory = template.capacity["cpu"], template.capacity["memory"]
+        by_cores = self.cores // cores if cores else MANY
+        by_memory = self.memory // memory if memory else MANY
+        return min(self.nodes, self.burst, by_cores, by_memory)
 
     def use(self, offer: Offer, nodes: int) -> None:
         self.groups[offer.group.name] -= nodes

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.core.decision import Cause, Launch, LaunchResult, RefusalKind
-from autoscaler.core.model import LaunchMethod, NodeGroup, Offering, Pod, PodKey
+from autoscaler.core.model import LaunchMethod, NodeGroup, Offering, Pod, in_key_order, keys_of
 from autoscaler.core.scaleup.buy import Buyer
 from autoscaler.core.scaleup.families import water_fill
 from autoscaler.core.scaleup.offers import Caps, Offer, method_of
@@ -122,6 +122,7 @@ class Order:
 def to_launch(order: Order, snapshot: Snapshot) -> Launch:
     """Turn an order into a call with a token that an equal wish in an equal world repeats."""
     group, zone = order.offer.group, order.offer.offering.zone
+    pods = in_key_order(order.pods)
     launch = Launch(
         group=group.name,
         zone=zone,
@@ -129,21 +130,22 @@ def to_launch(order: Order, snapshot: Snapshot) -> Launch:
         units=order.nodes * group.weight,
         cause=Cause.PENDING,
         method=method_of(group, snapshot),
-        pods=tuple(sorted(PodKey(pod.namespace, pod.name) for pod in order.pods)),
+        pods=tuple(keys_of(pods)),
         surplus=order.surplus,
     )
-    return replace(launch, token=_token(launch, order, snapshot)) if launch.method is LaunchMethod.SYNC else launch
+    if launch.method is LaunchMethod.DESIRED:
+        return launch
+    return replace(launch, token=_token(launch, group, pods, snapshot))
 
 
-def _token(launch: Launch, order: Order, snapshot: Snapshot) -> str:
+def _token(launch: Launch, group: NodeGroup, pods: Sequence[Pod], snapshot: Snapshot) -> str:
     """Hash what makes this wish the same one: 64 characters at most, as the API takes them."""
-    group = order.offer.group
     parts = [
         launch.group,
         launch.zone or "",
         str(launch.units),
         str(snapshot.memory.refusal_number(group, launch.zone)),
-        *sorted(pod.uid for pod in order.pods),
+        *[pod.uid for pod in pods],
         "instances",
         *sorted(instance.id for instance in group.instances),
     ]

@@ -59,14 +59,22 @@ class Dimensions:
 def classify(pods: Iterable[Pod]) -> tuple[list[PodClass], Dimensions]:
     """Sort pods into classes, each oldest first."""
     found: dict[tuple[int, int, str, str], list[Pod]] = {}
+    last: Pod | None = None
+    members: list[Pod] = []
     for pod in pods:
-        owner = pod.owner
-        key = (id(pod.spec), id(pod.labels), pod.namespace, owner.uid if owner is not None else "")
-        members = found.get(key)
-        if members is None:
-            found[key] = [pod]
-        else:
-            members.append(pod)
+        # Replicas mostly come one after the other, and share all of these.
+        if (
+            last is None
+            or pod.spec is not last.spec
+            or pod.owner is not last.owner
+            or pod.labels is not last.labels
+            or pod.namespace != last.namespace
+        ):
+            owner = pod.owner
+            key = (id(pod.spec), id(pod.labels), pod.namespace, owner.uid if owner is not None else "")
+            members = found.setdefault(key, [])
+            last = pod
+        members.append(pod)
     specs = {id(members[0].spec): members[0].spec for members in found.values()}
     dimensions = Dimensions(specs.values())
     fittings = {key: Fitting(spec) for key, spec in specs.items()}

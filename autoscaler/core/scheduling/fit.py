@@ -121,7 +121,7 @@ class Fitting:
     that the spec asks about; so a thousand nodes cost a thousand look-ups.
     """
 
-    __slots__ = ("_asks_zone", "_by_name", "_keys", "_known", "spec")
+    __slots__ = ("_asks_zone", "_by_name", "_is_plain", "_keys", "_known", "spec")
 
     def __init__(self, spec: PodSpec) -> None:
         self.spec = spec
@@ -131,9 +131,12 @@ class Fitting:
         self._keys = tuple(sorted(keys))
         self._asks_zone = not keys.isdisjoint(ZONE_LABELS)
         self._by_name = any(term.fields for term in terms)
+        self._is_plain = not keys and spec.node_terms is None  # then only taints can object
         self._known: dict[tuple[object, ...], tuple[Objection, ...]] = {}
 
     def objections(self, node: NodeView) -> tuple[Objection, ...]:
+        if self._is_plain and not node.taints:
+            return ()
         labels = node.labels
         zones = node.zones if self._asks_zone else ()
         kind = (node.taints, node.name if self._by_name else None, zones, *[labels.get(key) for key in self._keys])

@@ -8,6 +8,7 @@ pass: they change while it packs, and nobody keeps them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import le
 
 from autoscaler.core.model import GroupName, InstanceId, NodeName, Offering
 from autoscaler.core.podspec import HostPort
@@ -129,23 +130,28 @@ class Packing:
         """Put up to `count` pods of the class into room that is left; return how many found a place."""
         if not count or one.refusals:
             return 0
-        left, request = count, one.request
+        left, request, runs = count, one.request, self.runs
+        first, second = request[:2]  # every pass counts cpu and memory; most runs are full, so look there first
+        open_at = [
+            position
+            for position, run in enumerate(runs)
+            if (free := run.free)[0] >= first and free[1] >= second and all(map(le, request, free))
+        ]
         result: list[Run] = []
-        for position, run in enumerate(self.runs):
-            # The common case is a full run: find that out without a call.
-            for have, want in zip(run.free, request, strict=True):
-                if have < want:
+        done = 0  # runs up to here are in the result
+        for position in open_at:
+            run = runs[position]
+            per_node = run.room_for(one)
+            if per_node:
+                result += runs[done:position]
+                done = position + 1
+                left = _fill_run(run, one, per_node, left, result)
+                if run.nodes:
+                    result.append(run)
+                if not left:
                     break
-            else:
-                per_node = run.room_for(one)
-                if per_node:
-                    left = _fill_run(run, one, per_node, left, result)
-            if run.nodes:
-                result.append(run)
-            if not left:
-                result.extend(self.runs[position + 1 :])
-                break
-        self.runs = result
+        if done:
+            self.runs = result + runs[done:]
         return count - left
 
     @property
