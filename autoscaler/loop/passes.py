@@ -19,12 +19,12 @@ from anyio import to_thread
 
 from autoscaler import clock
 from autoscaler.core.decision import Decision, Launch, LaunchResult, Removal
-from autoscaler.core.model import PodKey
 from autoscaler.core.planner import plan
 from autoscaler.core.scaleup.waves import fold_results, note_asked
 from autoscaler.core.snapshot import Snapshot, Wave
 from autoscaler.loop.ledger import Ledger
 from autoscaler.loop.ports import Eyes, Hands, Voice
+from autoscaler.loop.served import Served
 from autoscaler.publish.report import PassReport, WaveReport, nodes_of
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ class Course:
     waves: int = 0
     launched: int = 0
     reaction: float | None = None
-    served: set[PodKey] = field(default_factory=set)  # pods whose launch brought all that it asked
+    served: Served = field(default_factory=Served)
     phases: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @contextmanager
@@ -98,7 +98,7 @@ class Pass:
             results: list[LaunchResult] = []
             if hands is not None:
                 with course.phase("act"):
-                    results = await self._launch(hands, snapshot, self._sane(decision.launches, course), course)
+                    results = await self._launch(hands, snapshot, _sane(decision, course), course)
                     wave = self._fold(snapshot, results)
             report = WaveReport(snapshot=snapshot, decision=decision, results=tuple(results))
             with course.phase("publish"):
@@ -113,18 +113,6 @@ class Pass:
             self.next_at = decision.next_at
             voice.passed(_report(course, report, is_dry=hands is None))
             return True
-
-    def _sane(self, launches: Sequence[Launch], course: Course) -> list[Launch]:
-        """Leave out what would buy a second time, in one pass, for pods that were served in full.
-
-        It means that the node which was promised and the one that is coming
-        are not seen as the same: a fault of ours that must not cost money.
-        """
-        sane = [one for one in launches if not one.pods or not course.served.issuperset(one.pods)]
-        for one in launches:
-            if one not in sane:
-                log.error("pass.bought_twice", node_group=one.group, zone=one.zone, count=one.count)
-        return sane if any(one.pods for one in sane) or sane == list(launches) else []
 
     async def _launch(
         self, hands: Hands, snapshot: Snapshot, launches: Sequence[Launch], course: Course
@@ -146,9 +134,7 @@ class Pass:
                 tasks.start_soon(send, position, launch)
         hands.touched({launch.group for launch in launches})
         course.launched += sum(nodes_of(result) for result in results.values())
-        for result in results.values():
-            if nodes_of(result) >= result.launch.count and not result.refusals:
-                course.served.update(result.launch.pods)
+        course.served.note(results.values())
         return [results[position] for position in sorted(results)]
 
     def _fold(self, snapshot: Snapshot, results: Sequence[LaunchResult]) -> Wave:
@@ -179,6 +165,16 @@ class Pass:
                 tasks.start_soon(remove, removal)
         if decision.removals:
             hands.touched({removal.group for removal in decision.removals})
+
+
+def _sane(decision: Decision, course: Course) -> list[Launch]:
+    """Leave out what would buy a second time for pods that this pass has served; surplus alone buys nothing."""
+    launches = decision.launches
+    twice = course.served.bought_twice(launches, decision.verdicts)
+    for one in twice:
+        log.error("pass.bought_twice", node_group=one.group, zone=one.zone, count=one.count)
+    sane = [one for one in launches if one not in twice]
+    return sane if not twice or any(one.pods for one in sane) else []
 
 
 def _report(course: Course, last: WaveReport, *, is_dry: bool) -> PassReport:
