@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from inspect import isawaitable
 from typing import Any
 
 import anyio
 import botocore.exceptions
-from aiobotocore._helpers import resolve_awaitable
 from aiobotocore.config import AioConfig
 from aiobotocore.parsers import PROTOCOL_PARSERS, AioResponseParserFactory
 from aiobotocore.session import AioSession, get_session
@@ -178,8 +178,10 @@ class UnreadableAnswerError(Exception):
 def _threaded(parser: type[Any]) -> type[Any]:
     async def _do_parse(self: Any, response: Mapping[str, Any], shape: Any) -> Any:
         if not isinstance(response["body"], bytes) or len(response["body"]) <= _PARSED_ON_THE_LOOP:
-            return await resolve_awaitable(parser._do_parse(self, response, shape))
-        return await resolve_awaitable(await to_thread.run_sync(parser._do_parse, self, response, shape))
+            parsed = parser._do_parse(self, response, shape)
+        else:
+            parsed = await to_thread.run_sync(parser._do_parse, self, response, shape)
+        return await parsed if isawaitable(parsed) else parsed  # JSON protocols parse in a coroutine
 
     async def parse(self: Any, response: Mapping[str, Any], shape: Any) -> Any:
         try:
