@@ -54,7 +54,14 @@ class Controller:
                 rung_at = await self._wait(seen)
             else:
                 rung_at = None
-                await anyio.sleep(SHORTEST_PAUSE)
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait before another attempt; what was blind looks again as soon as there may be something to see."""
+        if self._eyes.blind():
+            await self._pace.wait_burst(anyio.current_time() + SHORTEST_PAUSE)
+        else:
+            await anyio.sleep(SHORTEST_PAUSE)
 
     async def _attempt(self, rung_at: float | None) -> bool:
         try:
