@@ -243,6 +243,26 @@ def obstacles(world: Snapshot, pod: Pod, group: NodeGroup) -> set[str]:
     return found
 
 
+def first_fit(pods: Sequence[Pod], room: Resources) -> int:
+    """How many empty nodes first-fit opens for the pods in the order given, one by one."""
+    free: list[dict[str, int]] = []
+    ports: list[set[int]] = []
+    for pod in pods:
+        wanted = {one.port for one in pod.spec.host_ports}
+        for number, left in enumerate(free):
+            fits = all(amount <= left[name] for name, amount in pod.spec.requests.items())
+            if fits and not ports[number] & wanted:
+                break
+        else:
+            number = len(free)
+            free.append(dict(room.items()))
+            ports.append(set())
+        for name, amount in pod.spec.requests.items():
+            free[number][name] -= amount
+        ports[number] |= wanted
+    return len(free)
+
+
 def can_be_packed(pods: Sequence[Pod], nodes: int, room: Resources) -> bool:
     """Whether the pods have a place on so many empty nodes, by trying."""
     ordered = sorted(pods, key=lambda one: (-one.spec.requests["cpu"], -one.spec.requests["memory"], one.name))

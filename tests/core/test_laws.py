@@ -11,8 +11,20 @@ from autoscaler.core.decision import Decision, Outcome, Why
 from autoscaler.core.model import ZONE_LABEL, LaunchMethod, NodeGroup, Pod, Zone
 from autoscaler.core.planner import plan
 from autoscaler.core.snapshot import Snapshot, Wave
+from tests.builders import ZONES, group, snapshot
 from tests.scarcity import Scarcity, play
-from tests.worlds import can_be_packed, carried_out, empty_node, obstacles, shuffled, worlds
+from tests.worlds import (
+    SIZES,
+    can_be_packed,
+    carried_out,
+    empty_node,
+    first_fit,
+    kind,
+    obstacles,
+    pending,
+    shuffled,
+    worlds,
+)
 
 law: Callable[..., Callable[..., None]] = settings(max_examples=80, derandomize=True)
 JUDGED = (Outcome.LAUNCH, Outcome.WAITING, Outcome.UNSCHEDULABLE)
@@ -202,6 +214,24 @@ def test_a_pass_ends_and_leaves_no_surplus(world: Snapshot, data: st.DataObject)
     assert not after.launches
     for one in course.after.groups:
         assert one.live_units <= max(one.max_size, group_of(world, one.name).live_units)
+
+
+@law
+@given(pending(), st.integers(1, 3), st.sampled_from(sorted(SIZES)))
+def test_classes_are_packed_as_single_pods_would_be(pods: list[Pod], zones: int, size: str) -> None:
+    one = group(zones=ZONES[:zones], shapes=(kind(size),), max_size=1000)
+    world = snapshot(groups=(one,), pods=pods)
+    room = empty_node(world, one)
+    free = [pod for pod in pods if not pod.spec.node_selector and pod.spec.priority >= -10]
+    able = [pod for pod in free if not obstacles(world, pod, one)]
+
+    def share(pod: Pod) -> float:
+        return max(amount / room[name] for name, amount in pod.spec.requests.items())
+
+    oldest = {id(pod.spec): min((p.created, p.name) for p in able if p.spec is pod.spec) for pod in able}
+    able.sort(key=lambda pod: (-pod.spec.priority, -share(pod), oldest[id(pod.spec)], pod.created, pod.name))
+    decision = plan(replace(world, pods=tuple(free)))
+    assert sum(launch.count for launch in decision.launches) == first_fit(able, room)
 
 
 @law
