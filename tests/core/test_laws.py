@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from autoscaler.core.decision import Decision, Outcome, Why
@@ -191,12 +191,9 @@ def test_high_priority_never_waits_for_low(world: Snapshot) -> None:
 @given(worlds())
 def test_carried_out_a_plan_repeated_launches_nothing(world: Snapshot) -> None:
     decision = plan(world)
-    again = plan(carried_out(world, decision))
-    served = {key for launch in decision.launches for key in launch.pods}
-    rebought = {key for launch in again.launches for key in launch.pods}
-    assert not served & rebought
-    limited = sum(launch.count for launch in decision.launches) == world.policy.max_nodes_per_scaleup
-    assert limited or not again.launches
+    burst = sum(launch.count for launch in decision.launches)
+    assume(burst < world.policy.max_nodes_per_scaleup)  # else the next pass goes on
+    assert not plan(carried_out(world, decision)).launches
 
 
 @law
