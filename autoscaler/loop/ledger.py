@@ -74,7 +74,7 @@ class Ledger:
 
     def _overlay_one(self, group: NodeGroup, launched: list[Instance]) -> NodeGroup:
         listed = {instance.id for instance in group.instances}
-        missing = [instance for instance in launched if instance.id not in listed]
+        missing = [one for one in launched if one.id not in listed and one.id not in self._removed]
         leaving = self._removed.keys() & listed
         units = self._missing.get(group.name, 0)
         raised = self._raised.get(group.name)
@@ -92,7 +92,7 @@ class Ledger:
         desired = group.desired + sum(one.weight for one in missing) - gone
         return replace(
             group,
-            instances=instances + tuple(one for one in missing if one.id not in self._removed),
+            instances=(*instances, *missing),
             desired=max(desired, raised[0]) if raised else desired,
             proven_missing=units,
         )

@@ -1,0 +1,52 @@
+"""Our own deeds over listings of AWS that lag behind them."""
+
+from datetime import timedelta
+
+from autoscaler.core.decision import Launch, LaunchResult, Removal
+from autoscaler.core.model import GroupName, InstanceId, NodeGroup, Zone
+from autoscaler.loop.ledger import LISTING_LAG, Ledger
+from tests.builders import NOW, group, instance
+
+SOON = NOW + timedelta(seconds=10)
+SPOT = GroupName("spot-a")
+
+
+def launched(*names: str) -> LaunchResult:
+    asked = Launch(group=SPOT, zone=Zone("eu-west-3a"), count=len(names), units=len(names))
+    return LaunchResult(launch=asked, at=NOW, launched=tuple(instance(name) for name in names))
+
+
+def shown(ledger: Ledger, listed: NodeGroup) -> tuple[list[str], int]:
+    (seen,) = ledger.overlay((listed,), SOON)
+    return [one.id for one in seen.instances if one.is_live], seen.desired
+
+
+def test_an_instance_that_no_listing_shows_yet_counts() -> None:
+    ledger = Ledger()
+    ledger.note_results([launched("i-1")])
+    assert shown(ledger, group("spot-a")) == (["i-1"], 1)
+
+
+def test_an_instance_that_no_listing_shows_any_more_does_not_stand_twice() -> None:
+    ledger = Ledger()
+    ledger.note_results([launched("i-1")])
+    listed = group("spot-a", desired=1, instances=[instance("i-1")])
+    ledger.settle([listed])
+    assert shown(ledger, listed) == (["i-1"], 1)
+    assert ledger.overlay((group("spot-a"),), NOW + LISTING_LAG * 2) == (group("spot-a"),)
+
+
+def test_an_instance_that_came_and_was_given_back_between_two_listings_leaves_no_trace() -> None:
+    """Else desired stays one above the instances, and a node that never comes is waited for."""
+    ledger = Ledger()
+    ledger.note_results([launched("i-1")])
+    ledger.note_removal(Removal(group=SPOT, instance=InstanceId("i-1"), decrement=True, reason="Surplus"), NOW)
+    assert shown(ledger, group("spot-a")) == ([], 0)
+
+
+def test_an_instance_that_is_listed_and_was_given_back_is_gone() -> None:
+    ledger = Ledger()
+    ledger.note_results([launched("i-1")])
+    ledger.note_removal(Removal(group=SPOT, instance=InstanceId("i-1"), decrement=True, reason="Surplus"), NOW)
+    listed = group("spot-a", desired=2, instances=[instance("i-1"), instance("i-2")])
+    assert shown(ledger, listed) == (["i-2"], 1)
