@@ -62,7 +62,7 @@ class Stage:
         """Build the world, start the controller and wait until it is ready; all of it ends with the block."""
         began = clock.monotonic()
         options = WorldOptions(
-            aws=EmulatorConfig(latency=pace.latency, delays=AwsDelays(boot=pace.boot)),
+            aws=EmulatorConfig(delays=AwsDelays(boot=pace.boot)),
             kubernetes=Options(kubelet=KubeletDelays(register=pace.register, ready=pace.ready)),
         )
         flags = [
@@ -80,6 +80,7 @@ class Stage:
                 stage = cls(world=world, child=child, story=story, pace=pace, timeline=timeline, began=began)
                 if not stage._wait(lambda: child.get("/readyz")[0] == 200, STARTS_WITHIN):
                     raise StageError(f"the controller was not ready after {STARTS_WITHIN:g} s: {child.tail()}")
+                world.aws.faults.set_latency("*", pace.latency)
                 spent = clock.monotonic() - began
                 timeline.say(Line(Tone.QUIET, f"Cluster, AWS and controller ready in {spent:.1f} s."))
                 yield stage

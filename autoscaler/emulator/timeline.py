@@ -147,7 +147,7 @@ def open_timeline(*, plain: bool) -> Iterator[Timeline]:
     from rich.live import Live
 
     console = Console(highlight=False)
-    if console.is_dumb_terminal:
+    if console.is_dumb_terminal or not console.encoding.startswith("utf"):
         yield PlainTimeline(sys.stdout)
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
