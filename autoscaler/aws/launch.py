@@ -49,7 +49,7 @@ async def launch(aws: Aws, wish: Launch, group: NodeGroup) -> LaunchResult:
     zone = wish.zone or (group.zones[0] if len(group.zones) == 1 else None)
     if zone is None:
         raise ValueError(f"group {group.name}: LaunchInstances needs one zone of {', '.join(group.zones)}")
-    began, at = anyio.current_time(), clock.now()
+    began = anyio.current_time()
     answers: list[tuple[tuple[Instance, ...], tuple[Refusal, ...]]] = []
 
     async def ask(part: _Part) -> None:
@@ -60,7 +60,7 @@ async def launch(aws: Aws, wish: Launch, group: NodeGroup) -> LaunchResult:
             tasks.start_soon(ask, part)
     return LaunchResult(
         launch=wish,
-        at=at,
+        at=clock.now(),
         launched=tuple(sorted((one for launched, _ in answers for one in launched), key=lambda one: one.id)),
         refusals=tuple(refusal for _, refusals in answers for refusal in refusals),
         seconds=anyio.current_time() - began,

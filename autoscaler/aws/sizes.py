@@ -83,7 +83,7 @@ class GroupSizes:
         The result names no instances: they come, or their failures do, and
         `Raised` is what `activities` follows. Never raises for what AWS says.
         """
-        began, at = anyio.current_time(), clock.now()
+        began = anyio.current_time()
         refusals: tuple[Refusal, ...] = ()
         raised: Raised | None = None
         try:
@@ -100,7 +100,7 @@ class GroupSizes:
         except AwsError as error:
             refusals = (refusal_of(error, wish.zone),)
         seconds = anyio.current_time() - began
-        return LaunchResult(launch=wish, at=at, refusals=refusals, seconds=seconds), raised
+        return LaunchResult(launch=wish, at=clock.now(), refusals=refusals, seconds=seconds), raised
 
     async def withdraw(self, group: GroupName, units: int) -> int:
         """Take back units that are proven missing; return how many were. Raises AwsError."""

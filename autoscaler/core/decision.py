@@ -171,7 +171,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchResult:
-    """What one launch brought."""
+    """What one launch brought; `at` is when the answer came, `seconds` how long it took."""
 
     launch: Launch
     at: datetime

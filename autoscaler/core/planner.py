@@ -59,7 +59,7 @@ def plan(snapshot: Snapshot) -> Decision:
     for one in classes:
         judge.record(verdicts, one, housed, bought)
     launches = tuple(to_launch(order, snapshot) for order in orders)
-    removals = list(stock.overdue)
+    removals = [] if snapshot.unreadable_nodes else list(stock.overdue)
     if not launches:
         removals += surplus_of(snapshot, stock)
     return Decision(

@@ -139,9 +139,9 @@ class Reflector(Generic[W, T]):
                 self._replace({}, {})
             self.absent = self.synced = True
             return
-        log.warning(
-            "cache.interrupted", kind=self.kind.name, status=error.status, failures=self.failures, error=str(error)
-        )
+        # the first of a row, then ever fewer: a dozen kinds fail together, each every half minute
+        say = log.warning if self.failures & (self.failures - 1) == 0 and self.failures != 2 else log.debug
+        say("cache.interrupted", kind=self.kind.name, status=error.status, failures=self.failures, error=str(error))
 
     async def _list(self) -> None:
         """Read all pages, then show them at once. Raises KubernetesError; the old content stays until then."""

@@ -16,7 +16,7 @@ import structlog
 from anyio.abc import TaskStatus
 
 from autoscaler.aws.groups import GroupSource
-from autoscaler.core.model import GroupName, Lifecycle, NodeGroup
+from autoscaler.core.model import GroupName, InstanceId, Lifecycle, NodeGroup
 from autoscaler.core.scaleup.protection import Protection, protection_changes
 from autoscaler.errors import AwsError
 from autoscaler.loop.ledger import Ledger
@@ -48,7 +48,7 @@ class GroupKeeper:
         self._upkeep = upkeep
         self._touched: set[GroupName] = set()
         self._touch = anyio.Event()
-        self._denied: set[GroupName] = set()
+        self._aged: set[InstanceId] = set()
 
     def touch(self, names: Collection[GroupName]) -> None:
         """Have these groups read again soon."""
@@ -92,10 +92,19 @@ class GroupKeeper:
             return
         before = self._source.groups
         groups = await self._source.refresh(names)
+        await self._learn_ages(groups)
         self._ledger.settle(groups)
         if groups != before:
             self._pace.ring()
         await self._protect(groups)
+
+    async def _learn_ages(self, groups: Collection[NodeGroup]) -> None:
+        """Ask EC2, once for each instance, when it was launched: first sight may be long after."""
+        present = {one.id for group in groups for one in group.instances}
+        new = present - self._aged
+        self._aged = present
+        if new:
+            await self._source.learn_launch_times(new)
 
     async def _protect(self, groups: Collection[NodeGroup]) -> None:
         protect = self._upkeep.protect

@@ -137,13 +137,9 @@ class Process:
     """The parts of one controller, put together."""
 
     def __init__(self, config: Config, metrics: Metrics, links: Links) -> None:
-        jitter: Callable[[], float] = _Chance(SystemRandom())
-        api, aws = links.api, links.aws
-        self.elector: Elector | None = None
-        if config.leader_elect and not config.dry_run:
-            self.elector = Elector(links.lease_api, LeaseSettings.read(config, own_identity(), jitter))
         self._config = config
         self._metrics = metrics
+        self._jitter: Callable[[], float] = _Chance(SystemRandom())
         self.ledger = Ledger()
         self.pace = Pace(
             Rhythm(
@@ -152,21 +148,45 @@ class Process:
                 interval=config.scan_interval.total_seconds(),
             )
         )
+        self._connect_kubernetes(links)
+        self._connect_aws(links.aws)
+        self.sight = Sight(cluster=self.cluster, groups=self.source, ledger=self.ledger, config=config)
+        self.health = Health(
+            HealthLimits(
+                max_inactivity=config.max_inactivity,
+                max_failing=config.max_failing_time,
+                max_startup=config.max_startup_time,
+            )
+        )
+        senses = Senses(eyes=self.sight, voice=self._speaker(), hands=None if config.dry_run else self.hands)
+        passes = Pass(senses, self.ledger, self._jitter)
+        gauges = Gauges(health=self.health, metrics=metrics)
+        self.controller = Controller(self.sight, passes, self.pace, self.ledger, gauges)
+
+    def _connect_kubernetes(self, links: Links) -> None:
+        config = self._config
+        self.elector: Elector | None = None
+        if config.leader_elect and not config.dry_run:
+            self.elector = Elector(links.lease_api, LeaseSettings.read(config, own_identity(), self._jitter))
         self.cluster = ClusterCache(
-            api,
+            links.api,
             ClusterSettings(
-                pace=WatchPace(jitter=jitter),
+                pace=WatchPace(jitter=self._jitter),
                 namespace=config.namespace,
                 expendable_cutoff=config.expendable_pods_priority_cutoff,
             ),
         )
+        self.recorder = EventRecorder(links.api, duplicates=config.record_duplicated_events)
+
+    def _connect_aws(self, aws: Aws) -> None:
+        config = self._config
         self.source = GroupSource(
             aws,
             selection_of(config),
             reserved_profile=None if config.reserved_profile == "auto" else config.reserved_profile,
             static_types=config.aws_use_static_instance_list,
         )
-        self.hands = AwsHands(aws, self.ledger, metrics, self._touch, self._may_write)
+        self.hands = AwsHands(aws, self.ledger, self._metrics, self._touch, self._may_write)
         upkeep = Upkeep(
             interval=config.aws_refresh_interval.total_seconds(),
             protection=config.protect_instances,
@@ -179,21 +199,8 @@ class Process:
             ledger=self.ledger,
             pace=self.pace,
             config=config,
-            jitter=jitter,
+            jitter=self._jitter,
         )
-        self.recorder = EventRecorder(api, duplicates=config.record_duplicated_events)
-        self.sight = Sight(cluster=self.cluster, groups=self.source, ledger=self.ledger, config=config)
-        self.health = Health(
-            HealthLimits(
-                max_inactivity=config.max_inactivity,
-                max_failing=config.max_failing_time,
-                max_startup=config.max_startup_time,
-            )
-        )
-        senses = Senses(eyes=self.sight, voice=self._speaker(), hands=None if config.dry_run else self.hands)
-        passes = Pass(senses, self.ledger, jitter)
-        gauges = Gauges(health=self.health, metrics=metrics)
-        self.controller = Controller(self.sight, passes, self.pace, self.ledger, gauges)
 
     def _touch(self, names: Collection[GroupName]) -> None:
         self.keeper.touch(names)

@@ -53,6 +53,7 @@ class Sight:
             census=view.census,
             nodes=view.nodes,
             groups=self.ledger.overlay(self.groups.groups, at),
+            unreadable_nodes=sum(error.kind == "Node" for error in view.unreadable),
             daemonsets=view.daemonsets,
             namespaces=view.namespaces,
             policy=to_policy(self.config, view.tiers),
