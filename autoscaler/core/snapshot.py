@@ -55,6 +55,7 @@ class Snapshot:
     census: Census | None = None
     nodes: Sequence[Node] = ()
     groups: Sequence[NodeGroup] = ()
+    unreadable_nodes: int = 0  # Node objects that cannot be read: whose instance must not pass for one without a Node
     daemonsets: Sequence[DaemonSet] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
