@@ -104,6 +104,7 @@ class Simulation:
             asgs=_inputs(inputs.asgs),
             launch_templates=_inputs(inputs.launch_templates),
             instance_types=_inputs(inputs.instance_types),
+            nodegroups=tuple(one for path in inputs.nodegroups for one in _inputs(path)),
         )
         profile = None if config.reserved_profile == "auto" else config.reserved_profile
         try:
@@ -140,7 +141,7 @@ class Simulation:
 
     def _newest(self) -> datetime:
         inputs = self._inputs
-        paths = [*inputs.cluster, inputs.asgs, inputs.launch_templates, inputs.instance_types]
+        paths = [*inputs.cluster, inputs.asgs, inputs.launch_templates, inputs.instance_types, *inputs.nodegroups]
         found = [moment for path in paths if path is not None for moment in _timestamps(path.read_bytes())]
         if not found:
             raise InputError(f"{inputs.cluster[0]}: no timestamp in the input; say by --at when the decision is made")

@@ -54,6 +54,9 @@ class SimulateInputs:
     asgs: File = flag(None, "what `aws autoscaling describe-auto-scaling-groups` printed")
     launch_templates: File = flag(None, "what `aws ec2 describe-launch-template-versions` printed")
     instance_types: File = flag(None, "what `aws ec2 describe-instance-types` printed")
+    nodegroups: Annotated[tuple[Path, ...], Reads(read_paths, "FILE", repeatable=True)] = flag(
+        NO_FILES, "what `aws eks describe-nodegroup` printed"
+    )
     policy: File = flag(None, "policy as in the ConfigMap's key, as YAML")
     ice: Annotated[tuple[Dry, ...], Reads(read_dry, "GROUP[:ZONE]", repeatable=True)] = flag(
         NONE_DRY, "a group without capacity, everywhere or in one zone"

@@ -36,6 +36,7 @@ from autoscaler.snapshot.cluster import ClusterWriter
 from autoscaler.snapshot.files import Folder, folder
 
 CLUSTER, ASGS, TEMPLATES, TYPES = "cluster.json", "asgs.json", "launch-templates.json", "instance-types.json"
+NODEGROUPS = "nodegroups"  # a folder: one file for each EKS node group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def _write_account(account: Account, files: Folder) -> None:
         TEMPLATES: {"LaunchTemplateVersions": account.templates},
         TYPES: {"InstanceTypes": account.instance_types},
     }
-    contents |= {f"nodegroups/{name}": document for name, document in account.nodegroups.items()}
+    contents |= {f"{NODEGROUPS}/{name}": document for name, document in account.nodegroups.items()}
     for name, content in contents.items():
         with files.create(name) as file:
             file.write(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
@@ -113,6 +114,7 @@ def _command(config: Config, directory: Path, written: _Written) -> str:
         f"--asgs={directory / ASGS}",
         f"--launch-templates={directory / TEMPLATES}",
         f"--instance-types={directory / TYPES}",
+        *(f"--nodegroups={place}" for place in sorted(written.places) if place.parent.name == NODEGROUPS),
         f"--at={written.at:%Y-%m-%dT%H:%M:%SZ}",
         *_policy(config),
     ]
