@@ -42,7 +42,7 @@ from bench.result import Result
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ZONES = tuple(Zone(f"eu-west-3{letter}") for letter in "abc")
-RUNS = 7
+RUNS = 15
 
 
 def run() -> Result:

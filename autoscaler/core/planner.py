@@ -12,7 +12,7 @@ from itertools import islice
 
 from autoscaler.core.decision import Decision, Removal, Verdict
 from autoscaler.core.index import Index
-from autoscaler.core.model import GroupName, Offering, Pod, PodKey
+from autoscaler.core.model import GroupName, Offering, Pod, PodKey, keys_of
 from autoscaler.core.scaleup.buy import Buyer, Purchase
 from autoscaler.core.scaleup.candidates import choose_candidates
 from autoscaler.core.scaleup.housing import Housed, fill_stock
@@ -56,9 +56,12 @@ def plan(snapshot: Snapshot) -> Decision:
         for pod in order.pods:
             del bought[pod.uid]
     judge = Judge(market, buyer)
+    keys: dict[str, PodKey] = {}  # by uid; made once, as many new tuples wake the garbage collector
     for one in classes:
-        judge.record(verdicts, one, housed, bought)
-    launches = tuple(to_launch(order, snapshot) for order in orders)
+        made = keys_of(one.pods)
+        keys.update(zip([pod.uid for pod in one.pods], made, strict=True))
+        verdicts.update(zip(made, judge.verdicts(one, housed, bought), strict=True))
+    launches = tuple(to_launch(order, snapshot, keys) for order in orders)
     removals = [] if snapshot.unreadable_nodes else list(stock.overdue)
     if not launches:
         removals += surplus_of(snapshot, stock)

@@ -6,10 +6,10 @@ once; the chosen one never objects. Reasons are worked out once per class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from autoscaler.core.decision import Objection, Outcome, Verdict, Why
-from autoscaler.core.model import GroupName, PodKey, keys_of
+from autoscaler.core.model import GroupName
 from autoscaler.core.scaleup.buy import Buyer
 from autoscaler.core.scaleup.offers import Caps, Market, Offer
 from autoscaler.core.scheduling.classes import PodClass
@@ -46,14 +46,8 @@ class Judge:
         self._at_start = market.caps
         self._at_end = buyer.caps
 
-    def record(
-        self,
-        verdicts: dict[PodKey, Verdict],
-        one: PodClass,
-        housed: Mapping[str, Place],
-        bought: Mapping[str, Offer],
-    ) -> None:
-        """Write the verdicts of all pods of a class; pods of equal fate share one."""
+    def verdicts(self, one: PodClass, housed: Mapping[str, Place], bought: Mapping[str, Offer]) -> Iterator[Verdict]:
+        """The verdicts of a class's pods, in their order; pods of equal fate share one."""
         fates: list[Fate] = [housed.get(pod.uid) or bought.get(pod.uid) for pod in one.pods]
         shared: dict[object, Verdict] = {}
         verdict_of: dict[Fate, Verdict] = {}
@@ -62,7 +56,7 @@ class Judge:
             if kind not in shared:
                 shared[kind] = self._verdict(one, fate)
             verdict_of[fate] = shared[kind]
-        verdicts.update(zip(keys_of(one.pods), map(verdict_of.__getitem__, fates), strict=True))
+        return map(verdict_of.__getitem__, fates)
 
     def _verdict(self, one: PodClass, fate: Fate) -> Verdict:
         if isinstance(fate, Place):

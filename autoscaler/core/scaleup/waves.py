@@ -9,11 +9,11 @@ turns out to be surplus is given back by the next plan (DESIGN 5.5).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from autoscaler.core.decision import Cause, Launch, LaunchResult, RefusalKind
-from autoscaler.core.model import LaunchMethod, NodeGroup, Offering, Pod, in_key_order, keys_of
+from autoscaler.core.model import LaunchMethod, NodeGroup, Offering, Pod, PodKey, in_key_order
 from autoscaler.core.scaleup.buy import Buyer
 from autoscaler.core.scaleup.families import water_fill
 from autoscaler.core.scaleup.offers import Caps, Offer, method_of
@@ -119,8 +119,8 @@ class Order:
     pods: tuple[Pod, ...]
 
 
-def to_launch(order: Order, snapshot: Snapshot) -> Launch:
-    """Turn an order into a call with a token that an equal wish in an equal world repeats."""
+def to_launch(order: Order, snapshot: Snapshot, keys: Mapping[str, PodKey]) -> Launch:
+    """Turn an order into a call with a token that an equal wish in an equal world repeats; `keys` are by uid."""
     group, zone = order.offer.group, order.offer.offering.zone
     pods = in_key_order(order.pods)
     launch = Launch(
@@ -130,7 +130,7 @@ def to_launch(order: Order, snapshot: Snapshot) -> Launch:
         units=order.nodes * group.weight,
         cause=Cause.PENDING,
         method=method_of(group, snapshot),
-        pods=tuple(keys_of(pods)),
+        pods=tuple([keys[pod.uid] for pod in pods]),
         surplus=order.surplus,
     )
     if launch.method is LaunchMethod.DESIRED:
