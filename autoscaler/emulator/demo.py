@@ -78,13 +78,18 @@ def _play(story: Story, pace: Pace, timeline: Timeline) -> int:
         totals = stage.totals()
     timeline.say(Line(Tone.TITLE, f"The story ended as told, {totals}."))
     for line in (
-        "next  autoscaler simulate --help   one decision, offline, for your own cluster",
-        "      autoscaler demo --story FILE a story of your own; the format is that of",
-        f"                                   stories/{PACKAGED.name}",
-        "      README.md                    how it decides, and how to install it",
+        "next  autoscaler simulate --help    one decision, offline, for your own cluster",
+        "      autoscaler demo --story FILE  a story of your own, written as this one:",
+        f"                                    {_short(PACKAGED)}",
+        "      README.md                     how it decides, and how to install it",
     ):
         timeline.say(Line(Tone.VERBATIM, line))
     return 0
+
+
+def _short(path: Path) -> str:
+    """The path inside the package."""
+    return str(path.relative_to(Path(__file__).parents[1]))
 
 
 def _parse(arguments: Sequence[str]) -> Settings:

@@ -80,12 +80,9 @@ class Narrator:
         above = {one.name for one in self.story.groups if one.tier > tier}
         said = {why: set(groups.split(", ")) & above for why, groups in entries[0]["passed_over"].items()}
         said = {why: groups for why, groups in said.items() if groups}
-        if not above:
-            parts = [f"tier {tier}, highest"]
-        elif said == {"InBackoff": above}:
-            parts = [f"tier {tier}, all above dry"]
-        else:
-            parts = [f"tier {tier}", *(f"{', '.join(sorted(groups))}: {why}" for why, groups in said.items())]
+        parts = [f"{', '.join(sorted(groups))}: {why}" for why, groups in said.items()]
+        if above and said == {"InBackoff": above}:
+            parts = ["all above dry"]
         zones = {entry["zone"] or "" for entry in entries}
         known = {zone for name, zone in self.refused if name == group}
         if known & zones:
@@ -93,7 +90,11 @@ class Narrator:
         if known - zones:
             parts.append(f"{' '.join(sorted(zone[-1] for zone in known - zones))} dry")
         surplus = sum(entry.get("surplus", 0) for entry in entries)
-        return ", ".join([*parts, f"{surplus} to spare"] if surplus else parts)
+        if surplus:
+            parts.append(f"{surplus} to spare")
+        if not (above or parts):
+            parts = ["highest"]
+        return ", ".join([f"tier {tier}", *parts])
 
 
 def _belongs(entry: Entry, first: Entry) -> bool:

@@ -140,7 +140,7 @@ class TestNarrator:
         told = list(teller.flush(START))
         after = timedelta(seconds=0.1)
         assert told == [
-            Line(Tone.LAUNCH, "2 nodes in 500 ms; tier 40, highest, 1 to spare", after, "spot-m6i", "a1 c1"),
+            Line(Tone.LAUNCH, "2 nodes in 500 ms; tier 40, 1 to spare", after, "spot-m6i", "a1 c1"),
             Line(Tone.REFUSAL, "Other, 500 ms; tier 40, highest", after, "spot-m6i", "b1"),
         ]
 
