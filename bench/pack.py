@@ -31,12 +31,14 @@ from autoscaler.core.planner import plan
 from autoscaler.core.podspec import PodSpec
 from autoscaler.core.policy import Policy
 from autoscaler.core.resources import Resources
-from autoscaler.core.scaleup.expander import Wish, estimate
+from autoscaler.core.scaleup.expander import Start, Wish, estimate
 from autoscaler.core.scaleup.families import build_families
 from autoscaler.core.scaleup.offers import open_market
 from autoscaler.core.scaleup.stock import Stock
 from autoscaler.core.scaleup.template import build_templates
 from autoscaler.core.scheduling.classes import classify
+from autoscaler.core.scheduling.packing import Packing
+from autoscaler.core.scheduling.topology import Topology
 from autoscaler.core.snapshot import Snapshot
 from bench.result import Result
 
@@ -88,10 +90,11 @@ def _time_estimate(world: Snapshot) -> float:
         Wish(one, len(one.pods), [(offer, offer.per_node(one)) for offer in family.offers])
         for one in sorted(classes, key=lambda one: -one.request[0])
     ]
+    start = Start(market.caps, Topology(world), Packing())
     best = float("inf")
     for _ in range(RUNS):
         began = monotonic()
-        option = estimate(family, wanted, market.caps)
+        option = estimate(family, wanted, start)
         best = min(best, monotonic() - began)
     if option is None or option.packing.nodes != 2595:
         raise ValueError("the estimate does not make 2,595 nodes")

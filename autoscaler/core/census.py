@@ -30,11 +30,16 @@ UNUSED = Use({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """The count at one moment."""
+    """The count at one moment; `repelling` are the pods on nodes that have a required anti-affinity."""
 
     cutoff: int
     used: Mapping[NodeName, Use] = field(default_factory=dict)
     pending: tuple[Pod, ...] = ()
+    repelling: tuple[Pod, ...] = ()
+
+    def holds(self, pod: Pod) -> NodeName | None:
+        """The node of which a pod holds a part."""
+        return held_node(pod, self.cutoff)
 
 
 def is_pending(pod: Pod) -> bool:
@@ -51,6 +56,7 @@ def held_node(pod: Pod, cutoff: int) -> NodeName | None:
 def take_census(pods: Iterable[Pod], cutoff: int) -> Census:
     """Count from the pods alone, by spec first, as many pods share one."""
     pending: list[Pod] = []
+    repelling: list[Pod] = []
     counts: Counter[tuple[NodeName, int]] = Counter()
     specs: dict[int, PodSpec] = {}
     for pod in pods:
@@ -60,6 +66,8 @@ def take_census(pods: Iterable[Pod], cutoff: int) -> Census:
         if node is not None:
             counts[node, id(pod.spec)] += 1
             specs[id(pod.spec)] = pod.spec
+            if pod.spec.anti_affinity:
+                repelling.append(pod)
     amounts: dict[NodeName, dict[str, int]] = {}
     ports: dict[NodeName, tuple[HostPort, ...]] = {}
     for (node, number), count in counts.items():
@@ -69,7 +77,7 @@ def take_census(pods: Iterable[Pod], cutoff: int) -> Census:
         if specs[number].host_ports:
             ports[node] = ports.get(node, ()) + specs[number].host_ports * count
     used = {node: Use(total, ports.get(node, ())) for node, total in amounts.items()}
-    return Census(cutoff=cutoff, used=used, pending=tuple(pending))
+    return Census(cutoff=cutoff, used=used, pending=tuple(pending), repelling=tuple(repelling))
 
 
 class CensusTaker:
@@ -79,6 +87,7 @@ class CensusTaker:
         self._cutoff = cutoff
         self._used: dict[NodeName, Use] = {}
         self._pending: dict[Uid, Pod] = {}
+        self._repelling: dict[Uid, Pod] = {}
 
     def change(self, before: Pod | None, after: Pod | None) -> None:
         """Take in that a pod came (`before` None), changed, or went (`after` None)."""
@@ -92,10 +101,19 @@ class CensusTaker:
             self._pending.pop(before.uid, None)
         if after is not None and is_pending(after):
             self._pending[after.uid] = after
+        if before is not None and old is not None:
+            self._repelling.pop(before.uid, None)
+        if after is not None and new is not None and after.spec.anti_affinity:
+            self._repelling[after.uid] = after
 
     def view(self) -> Census:
         """Return the count as it is now; it stays as it is."""
-        return Census(cutoff=self._cutoff, used=dict(self._used), pending=tuple(self._pending.values()))
+        return Census(
+            cutoff=self._cutoff,
+            used=dict(self._used),
+            pending=tuple(self._pending.values()),
+            repelling=tuple(self._repelling.values()),
+        )
 
     def _holds(self, pod: Pod | None) -> NodeName | None:
         return None if pod is None else held_node(pod, self._cutoff)

@@ -18,10 +18,12 @@ from autoscaler.core.scaleup.candidates import choose_candidates
 from autoscaler.core.scaleup.housing import Housed, fill_stock
 from autoscaler.core.scaleup.judge import Judge
 from autoscaler.core.scaleup.offers import Market, Offer, open_market, tiers_of
+from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
 from autoscaler.core.scaleup.template import Overheads, build_templates
 from autoscaler.core.scaleup.waves import Order, to_launch, widen
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
+from autoscaler.core.scheduling.topology import build_topology
 from autoscaler.core.snapshot import Snapshot
 
 
@@ -37,16 +39,17 @@ def plan(snapshot: Snapshot) -> Decision:
     def rank(group: GroupName) -> tuple[int, str]:
         return -(tiers[group] or 0), group
 
-    stock = take_stock(
-        Shelves(
-            snapshot=snapshot, index=index, templates=templates, overheads=overheads, dimensions=dimensions, rank=rank
-        )
+    shelves = Shelves(
+        snapshot=snapshot, index=index, templates=templates, overheads=overheads, dimensions=dimensions, rank=rank
     )
+    stock = take_stock(shelves)
     verdicts: dict[PodKey, Verdict] = dict(candidates.verdicts)
     market = open_market(snapshot, index, templates, stock, dimensions)
     ordered = _ordered(classes, market)
-    housed = fill_stock(stock, ordered)
-    buyer = Buyer(market, dimensions, snapshot.policy)
+    topology = build_topology(snapshot, index, classes)
+    settle_residents(topology, shelves, stock, market)
+    housed = fill_stock(stock, ordered, topology)
+    buyer = Buyer(market, dimensions, snapshot.policy, topology)
     wanted = [(one, pods) for one in ordered if (pods := homeless(one, housed))]
     purchase = buyer.buy([(one, len(pods)) for one, pods in wanted])
     surplus = widen(buyer, snapshot.wave.width, snapshot.policy.max_launch_surplus)

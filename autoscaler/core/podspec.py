@@ -152,6 +152,11 @@ class PodSpec:
     unknowns: tuple[str, ...] = ()
     _hash: int = field(default=0, init=False, repr=False, compare=False)
 
+    @property
+    def has_hard_spread(self) -> bool:
+        """Has a DoNotSchedule spread constraint."""
+        return any(one.hard for one in self.spread)
+
     def __hash__(self) -> int:
         """Hash once: a spec is a key many times in a pass."""
         if not self._hash:

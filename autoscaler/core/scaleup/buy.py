@@ -7,16 +7,19 @@ waited for: its answer comes within this pass, and the tier below costs more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.core.model import Offering
 from autoscaler.core.policy import Policy
-from autoscaler.core.scaleup.expander import Hosts, Option, Wish, choose
+from autoscaler.core.scaleup.expander import Option, Start, Wish, choose
 from autoscaler.core.scaleup.families import Family, build_families
 from autoscaler.core.scaleup.offers import Caps, Market, Offer
+from autoscaler.core.scaleup.openings import Hosts, room_on_new
 from autoscaler.core.scheduling.classes import Dimensions, PodClass
-from autoscaler.core.scheduling.place import Packing
+from autoscaler.core.scheduling.packing import Packing
+from autoscaler.core.scheduling.topology import Topology
 
 
 @dataclass(slots=True)
@@ -36,9 +39,10 @@ class Purchase:
 class Buyer:
     """One wave's buying, on the market as it stands."""
 
-    def __init__(self, market: Market, dimensions: Dimensions, policy: Policy) -> None:
+    def __init__(self, market: Market, dimensions: Dimensions, policy: Policy, topology: Topology) -> None:
         self.families: list[Family] = build_families(market.offers, policy)
         self.caps: Caps = market.caps.copy()
+        self.topology = topology
         self._dimensions = dimensions
         self._policy = policy
         self._tiers = sorted({family.tier for family in self.families}, reverse=True)
@@ -47,29 +51,45 @@ class Buyer:
         self.purchase = Purchase(offers={offer.offering: offer for offer in market.offers})
 
     def buy(self, classes: Sequence[tuple[PodClass, int]]) -> Purchase:
-        """Find new nodes for `classes`, which come in buying order with the pods wanted of each."""
+        """Find new nodes for `classes`, which come in buying order with the pods wanted of each.
+
+        A class whose rules allow no new node now is tried again after others were placed.
+        """
         left = {id(one): count for one, count in classes}
         waiting = [one for one, _ in classes]
+        blocked: list[PodClass] = []
         while waiting:
             one = waiting[0]
             tier = self._tier_for(one) if left[id(one)] else None
-            if tier is None:
+            placed = self._buy_in(tier, waiting, left) if tier is not None else {}
+            if not placed.get(id(one)):
                 waiting.pop(0)
-                continue
-            wanted = [
-                (other, left[id(other)])
-                for other in waiting
-                if left[id(other)] and (other is one or self._tier_for(other) == tier)
-            ]
-            for number, placed in self._commit(self._best(tier, wanted, one)).items():
-                left[number] -= placed
-            for other in waiting:  # room on nodes already planned comes first, whatever their tier
-                left[id(other)] -= self.purchase.packing.fill(other, left[id(other)])
+                if one.bound is not None and left[id(one)]:
+                    blocked.append(one)
+            if placed:
+                waiting += blocked
+                blocked = []
         self.purchase.left = {number: count for number, count in left.items() if count}
         return self.purchase
 
+    def _buy_in(self, tier: int, waiting: Sequence[PodClass], left: dict[int, int]) -> dict[int, int]:
+        """Buy in one tier for the first that waits, and for whoever else would; return the pods placed by class."""
+        first = waiting[0]
+        wanted = [
+            (one, self._share(one, tier, left[id(one)]))
+            for one in waiting
+            if left[id(one)] and (one is first or self._tier_for(one) == tier)
+        ]
+        placed = Counter(self._commit(self._best(tier, wanted, first)))
+        for one in waiting:  # room on nodes already planned comes first, whatever their tier
+            wish = left[id(one)] - placed[id(one)]
+            placed[id(one)] += self.purchase.packing.fill(one, wish) if wish else 0
+        for number, count in placed.items():
+            left[number] -= count
+        return {number: count for number, count in placed.items() if count}
+
     def hosts(self, family: Family, one: PodClass) -> Hosts:
-        """The family's offers whose empty node takes pods of the class, and how many; caps aside."""
+        """The family's offers whose empty node takes pods of the class, and how many; caps and rules aside."""
         key = (id(family), id(one))
         found = self._hosts.get(key)
         if found is None:
@@ -77,10 +97,16 @@ class Buyer:
             found = self._hosts[key] = tuple((o, per_node) for o in open_now if (per_node := o.per_node(one)))
         return found
 
+    def _hosting(self, one: PodClass, families: Iterable[Family]) -> list[Offer]:
+        """The offers on whose empty nodes pods of the class may be now, caps aside."""
+        found = [offer for family in families for offer, _ in self.hosts(family, one)]
+        rules = one.bound
+        return found if rules is None else [one for one in found if room_on_new(rules, one, self.topology)]
+
     def _tier_for(self, one: PodClass) -> int | None:
         """The highest tier with room for the class; None when there is none, or a probe decides first."""
         for tier in self._tiers:
-            hosting = [offer for family in self._by_tier[tier] for offer, _ in self.hosts(family, one)]
+            hosting = self._hosting(one, self._by_tier[tier])
             if any(map(self.caps.room, hosting)):
                 return tier
             if any(self.caps.is_probing(offer) for offer in hosting):
@@ -88,17 +114,28 @@ class Buyer:
                 return None
         return None
 
+    def _share(self, one: PodClass, tier: int, wanted: int) -> int:
+        """How many pods to place in the tier at once: one by one where only a rule keeps them off a higher tier."""
+        if one.bound is None or tier == self._tiers[0]:
+            return wanted
+        above = [family for each in self._tiers if each > tier for family in self._by_tier[each]]
+        held_off = any(self.caps.room(offer) for family in above for offer, _ in self.hosts(family, one))
+        return 1 if held_off else wanted
+
     def _best(self, tier: int, wanted: Sequence[tuple[PodClass, int]], first: PodClass) -> Option:
         """Pack the classes on each family that can take the first, and return the best packing."""
         able = [
             (family, [Wish(one, count, self.hosts(family, one)) for one, count in wanted])
             for family in self._by_tier[tier]
-            if any(self.caps.room(offer) for offer, _ in self.hosts(family, first))
+            if any(map(self.caps.room, self._hosting(first, (family,))))
         ]
-        return choose(able, self.caps, self._policy, self._dimensions)
+        start = Start(self.caps, self.topology, self.purchase.packing)
+        return choose(able, start, self._policy, self._dimensions)
 
     def _commit(self, option: Option) -> dict[int, int]:
         self.caps = option.caps
         option.family.nodes = option.zones
-        self.purchase.packing.runs.extend(option.packing.runs)
+        packing = self.purchase.packing
+        packing.runs = (option.planned.runs or packing.runs) + option.packing.runs
+        self.topology.replay(option.deeds)
         return option.placed

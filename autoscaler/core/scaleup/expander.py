@@ -9,18 +9,17 @@ criterion to the front; `priority` itself is the tiers, which come first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from autoscaler.core.model import Zone
 from autoscaler.core.policy import Policy
-from autoscaler.core.scaleup.families import Family, spread_over_zones
-from autoscaler.core.scaleup.offers import Caps, Offer
+from autoscaler.core.scaleup.families import Family
+from autoscaler.core.scaleup.offers import Caps
+from autoscaler.core.scaleup.openings import Hosts, Opening
 from autoscaler.core.scheduling.classes import Dimensions, PodClass
-from autoscaler.core.scheduling.place import Packing, Run
-
-Hosts = Sequence[tuple[Offer, int]]  # offers that take pods of a class, and how many an empty node takes
+from autoscaler.core.scheduling.packing import Packing
+from autoscaler.core.scheduling.topology import Topology
 
 CRITERIA = {"most-pods": 0, "least-nodes": 1, "least-waste": 2}
 
@@ -33,15 +32,18 @@ class Wish(NamedTuple):
     hosts: Hosts
 
 
-@dataclass(slots=True)
-class Option:
-    """One family's answer: its new nodes, the pods placed by class, and what it costs."""
+class Start(NamedTuple):
+    """What every trial starts from: the caps, the tallies, and the nodes chosen before."""
 
-    family: Family
     caps: Caps
-    zones: Counter[Zone]
-    packing: Packing = field(default_factory=Packing)
-    nodes: int = 0  # new ones
+    topology: Topology
+    planned: Packing
+
+
+@dataclass(slots=True)
+class Option(Opening):
+    """One family's answer: its new nodes, and the pods placed by class."""
+
     placed: dict[int, int] = field(default_factory=dict)  # by id of the class
 
     def merit(self, dimensions: Dimensions, policy: Policy) -> tuple[object, ...]:
@@ -66,9 +68,9 @@ class Option:
         return round(waste, 9)
 
 
-def choose(families: Sequence[tuple[Family, Sequence[Wish]]], caps: Caps, policy: Policy,
+def choose(families: Sequence[tuple[Family, Sequence[Wish]]], start: Start, policy: Policy,
            dimensions: Dimensions) -> Option:  # fmt: skip
-    """Pack the wishes on each family, and return the best packing.
+    """Pack the wishes on each family, and return the best packing; no tally has changed afterwards.
 
     Families of large nodes come first: once all pods have a place, whoever
     needs more nodes has lost, and most of the small ones are soon out.
@@ -78,7 +80,11 @@ def choose(families: Sequence[tuple[Family, Sequence[Wish]]], caps: Caps, policy
     by_size = sorted(families, key=lambda one: -one[0].offers[0].template.allocatable["cpu"])
     for family, wishes in by_size:
         is_full = best is not None and sum(best.placed.values()) == sum(wish.pods for wish in wishes)
-        option = estimate(family, wishes, caps, best.nodes if best is not None and is_full and is_bounded else None)
+        mark = start.topology.mark()
+        option = estimate(family, wishes, start, best.nodes if best is not None and is_full and is_bounded else None)
+        deeds = start.topology.cut(mark)
+        if option is not None:
+            option.deeds = deeds
         if best is None or (
             option is not None and option.merit(dimensions, policy) < best.merit(dimensions, policy)
         ):
@@ -88,47 +94,20 @@ def choose(families: Sequence[tuple[Family, Sequence[Wish]]], caps: Caps, policy
     return best
 
 
-def estimate(family: Family, wishes: Iterable[Wish], caps: Caps, most: int | None = None) -> Option | None:
+def estimate(family: Family, wishes: Sequence[Wish], start: Start, most: int | None = None) -> Option | None:
     """Pack classes, in the order given, on new nodes of one family within the caps.
 
     None when it takes more than `most` nodes.
     """
-    option = Option(family, caps.copy(), Counter(family.nodes))
+    option = Option(family, start.caps.copy(), Counter(family.nodes), start.topology)
+    if any(one.bound is not None for one, *_ in wishes):
+        option.planned = start.planned.copy()
     for one, count, hosts in wishes:
         if not hosts:
             continue
-        left = count - option.packing.fill(one, count)
-        left -= _open_nodes(option, one, hosts, left)
-        if left < count:
-            option.placed[id(one)] = count - left
+        placed = option.place(one, count, hosts)
+        if placed:
+            option.placed[id(one)] = placed
         if most is not None and option.nodes > most:
             return None
     return option
-
-
-def _open_nodes(option: Option, one: PodClass, hosts: Hosts, count: int) -> int:
-    """Open new nodes for pods that found no room; return how many pods they take."""
-    per_node = {id(offer): copies for offer, copies in hosts}
-    left = count
-    while left > 0:
-        needed = -(-left // max(per_node.values()))
-        chosen = spread_over_zones([offer for offer, _ in hosts], needed, option.zones, option.caps)
-        if not chosen:
-            break
-        opened = len(option.packing.runs)
-        for offer, nodes in chosen:
-            left -= _put_on_new(option.packing, offer, one, (nodes, per_node[id(offer)], left))
-        option.nodes += sum(run.nodes for run in option.packing.runs[opened:])
-    return count - left
-
-
-def _put_on_new(packing: Packing, offer: Offer, one: PodClass, amounts: tuple[int, int, int]) -> int:
-    nodes, per_node, left = amounts
-    full = min(nodes, left // per_node)
-    rest = min(left - full * per_node, per_node) if full < nodes else 0
-    for count, pods in ((full, per_node), (1 if rest else 0, rest)):
-        if count:
-            run = Run(offer.offering, offer.view, count, offer.free, ports=offer.ports)
-            run.take(one, pods)
-            packing.runs.append(run)
-    return full * per_node + rest

@@ -10,30 +10,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from autoscaler.core.model import ZONE_LABEL, Pod
 from autoscaler.core.scaleup.stock import Stock
 from autoscaler.core.scheduling.classes import PodClass, in_queue_order
 from autoscaler.core.scheduling.place import Place
+from autoscaler.core.scheduling.rules import Rules
+from autoscaler.core.scheduling.shelf import PlaceShelf
+from autoscaler.core.scheduling.topology import Topology
 
 Housed = dict[str, Place]  # by uid
 Queue = Iterable[tuple[PodClass, Sequence[Pod]]]
 
 
-def fill_stock(stock: Stock, classes: Sequence[PodClass]) -> Housed:
+def fill_stock(stock: Stock, classes: Sequence[PodClass], topology: Topology) -> Housed:
     """Give pods the room that exists, then the upcoming room; `classes` come in buying order."""
     housed: Housed = {}
     _fill(stock.existing, _queue(stock.existing, classes), housed)
+    if topology.is_active:
+        for place in stock.upcoming:
+            topology.join(place.view)
     empty = [replace(place) for place in stock.upcoming]
+    mark = topology.mark()
     wanting = _queue(stock.upcoming, classes)
     found = dict(housed)
     _fill(stock.upcoming, wanting, found)
     if len(wanting) > 1 and any(pod.uid not in found for _, pods in wanting for pod in pods):
         other = dict(housed)
+        deeds = topology.cut(mark)
         _fill_by_size(empty, classes, other)
         if _score(other, classes) > _score(found, classes):
             stock.upcoming, found = empty, other
+        else:
+            topology.cut(mark)
+            topology.replay(deeds)
     return found
 
 
@@ -42,10 +53,48 @@ def _queue(places: Sequence[Place], classes: Sequence[PodClass]) -> list[tuple[P
     return in_queue_order([one for one in classes if any(place.room_for(one) for place in places)])
 
 
+@dataclass(slots=True)
+class _Bound:
+    """Filling with pods that have rules: one that nothing takes now is tried again after others were placed."""
+
+    places: Sequence[Place]
+    housed: Housed
+    shelves: dict[int, PlaceShelf] = field(default_factory=dict)
+    waiting: dict[int, tuple[PodClass, list[Pod]]] = field(default_factory=dict)
+    refused_at: dict[int, int] = field(default_factory=dict)  # by class: how many were housed when none more was
+
+    def add(self, one: PodClass, rules: Rules, pods: list[Pod]) -> None:
+        """Place pods of a class; those that find no place now wait."""
+        if id(one) not in self.shelves:
+            self.shelves[id(one)] = PlaceShelf(one, rules, self.places)
+        start = 0
+        if self.refused_at.get(id(one)) != len(self.housed):
+            for place, count in self.shelves[id(one)].put(len(pods)):
+                self.housed.update((pod.uid, place) for pod in pods[start : start + count])
+                start += count
+        if start < len(pods):
+            self.refused_at[id(one)] = len(self.housed)
+            self.waiting.setdefault(id(one), (one, []))[1].extend(pods[start:])
+
+    def retry(self) -> None:
+        """Try those that wait until nobody finds a place any more."""
+        before = -1
+        while self.waiting and before != len(self.housed):
+            before = len(self.housed)
+            waiting, self.waiting = self.waiting, {}
+            for one, pods in waiting.values():
+                if one.rules is not None:
+                    self.add(one, one.rules, pods)
+
+
 def _fill(places: Sequence[Place], queue: Queue, housed: Housed) -> None:
     starts: dict[int, int] = {}  # room only shrinks: never look at a full place again
+    bound = _Bound(places, housed)
     for one, run in queue:
         pods = [pod for pod in run if pod.uid not in housed]
+        if one.bound is not None:
+            bound.add(one, one.bound, pods)
+            continue
         position = starts.get(id(one), 0)
         while pods and position < len(places):
             place = places[position]
@@ -57,6 +106,7 @@ def _fill(places: Sequence[Place], queue: Queue, housed: Housed) -> None:
             housed.update((pod.uid, place) for pod in pods[:count])
             pods = pods[count:]
         starts[id(one)] = position
+    bound.retry()
 
 
 def _fill_by_size(places: Sequence[Place], classes: Sequence[PodClass], housed: Housed) -> None:
@@ -70,6 +120,7 @@ def _fill_by_size(places: Sequence[Place], classes: Sequence[PodClass], housed: 
         mine = [number for number, kind in enumerate(kinds) if kind in able[id(one)]]
         mine.sort(key=lambda number: rivals[kinds[number]])
         _fill([places[number] for number in mine], [(one, one.pods)], housed)
+    _fill(places, [(one, one.pods) for one in takers if one.bound is not None], housed)
 
 
 def _score(housed: Housed, classes: Sequence[PodClass]) -> list[tuple[int, int]]:

@@ -15,7 +15,16 @@ from datetime import datetime
 
 from autoscaler.core.decision import Removal
 from autoscaler.core.index import Index
-from autoscaler.core.model import GroupName, Instance, InstanceType, Node, NodeGroup, NodeName, Uid
+from autoscaler.core.model import (
+    HOSTNAME_LABEL,
+    GroupName,
+    Instance,
+    InstanceType,
+    Node,
+    NodeGroup,
+    NodeName,
+    Uid,
+)
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scaleup.template import Overheads, Template, is_startup_taint, lasting_taints
@@ -136,7 +145,8 @@ def _shelve_instance(stock: Stock, shelves: Shelves, group: NodeGroup, instance:
         stock.leaving[group.name] += instance.weight if decrement else 0
         stock.overdue.append(Removal(group=group.name, instance=instance.id, decrement=decrement, reason="NoNode"))
     elif template is not None:
-        place = _new_place(shelves, template, template.view(instance.zone), instance.instance_type)
+        view = _named(template.view(instance.zone), f"({instance.id})")
+        place = _new_place(shelves, template, view, instance.instance_type)
         place.instance = instance.id
         stock.upcoming.append(place)
         if instance.since is not None:
@@ -150,10 +160,16 @@ def _shelve_missing(stock: Stock, shelves: Shelves, group: NodeGroup) -> None:
     if missing <= 0 or template is None:
         return
     comes = "Launch" not in group.suspended and not group.is_being_deleted
-    for _ in range(missing):
+    for number in range(missing):
         stock.count(template.capacity)
         if comes:
-            stock.upcoming.append(_new_place(shelves, template, template.view(None), None))
+            view = _named(template.view(None), f"({group.name} {number})")
+            stock.upcoming.append(_new_place(shelves, template, view, None))
+
+
+def _named(view: NodeView, host: str) -> NodeView:
+    """Tell a node without a name from all others: each host is a topology domain."""
+    return view._replace(labels={**view.labels, HOSTNAME_LABEL: host})
 
 
 def _new_place(shelves: Shelves, template: Template, view: NodeView, kind: InstanceType | None) -> Place:

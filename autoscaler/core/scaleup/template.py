@@ -9,7 +9,7 @@ that a promised place is real whichever type arrives.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from autoscaler.core.index import Index
@@ -31,6 +31,7 @@ from autoscaler.core.podspec import HostPort, Taint
 from autoscaler.core.policy import Policy
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scheduling.fit import Fitting, NodeView
+from autoscaler.core.scheduling.tally import NEW_HOST
 from autoscaler.core.snapshot import DaemonSet
 
 REGION_LABELS = (REGION_LABEL, "failure-domain.beta.kubernetes.io/region")
@@ -79,9 +80,10 @@ class Template:
         """The template as the filters see it in a zone; None: in one that AWS picks."""
         if zone is None and len(self.zones) == 1:
             zone = self.zones[0]
+        host = {HOSTNAME_LABEL: NEW_HOST}
         if zone is None:
-            return NodeView(self.labels, self.taints, zones=self.zones)
-        return NodeView({**self.labels, **zone_labels(zone)}, self.taints)
+            return NodeView({**self.labels, **host}, self.taints, zones=self.zones)
+        return NodeView({**self.labels, **host, **zone_labels(zone)}, self.taints)
 
 
 def zone_labels(zone: Zone) -> dict[str, str]:
@@ -224,20 +226,27 @@ class Overheads:
 
     def __init__(self, daemonsets: Iterable[DaemonSet], policy: Policy) -> None:
         ordered = sorted(daemonsets, key=lambda one: (one.namespace, one.name))
-        self._daemonsets = [(one.uid, Fitting(one.spec), one.spec.requests) for one in ordered]
+        self._daemonsets = [(one, Fitting(one.spec)) for one in ordered]
         self._force = policy.force_daemonsets
 
     def left_on(
         self, view: NodeView, allocatable: Resources, running: frozenset[Uid] = frozenset()
     ) -> tuple[Resources, frozenset[HostPort]]:
-        """Return what is left for pods, and the host ports taken, by the DaemonSets that do not run there yet.
-
-        A DaemonSet that cannot fit alone takes nothing unless forced.
-        """
+        """Return what is left for pods, and the host ports taken, by the DaemonSets that do not run there yet."""
         free = allocatable
         ports: set[HostPort] = set()
-        for uid, fitting, requests in self._daemonsets:
-            if uid not in running and not fitting.objections(view) and (self._force or requests.fits_in(free)):
-                free = free - requests
-                ports.update(fitting.spec.host_ports)
+        for one in self.landing_on(view, allocatable, running):
+            free = free - one.spec.requests
+            ports.update(one.spec.host_ports)
         return free, frozenset(ports)
+
+    def landing_on(
+        self, view: NodeView, allocatable: Resources, running: frozenset[Uid] = frozenset()
+    ) -> Iterator[DaemonSet]:
+        """Yield the DaemonSets that will run there and do not yet; one that cannot fit alone does only when forced."""
+        free = allocatable
+        for one, fitting in self._daemonsets:
+            requests = one.spec.requests
+            if one.uid not in running and not fitting.objections(view) and (self._force or requests.fits_in(free)):
+                free = free - requests
+                yield one

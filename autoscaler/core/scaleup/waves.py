@@ -80,7 +80,7 @@ def _can_hold(offer: Offer, run: Run) -> bool:
     """Whether a node of the offer holds what lies on each node of the run."""
     needed = [0] * len(offer.free)
     for one, count in run.contents:
-        if not offer.per_node(one):
+        if not offer.per_node(one) or (one.rules is not None and not one.rules.is_alike(run.view, offer.view)):
             return False
         for position, amount in enumerate(one.request):
             needed[position] += amount * count

@@ -18,6 +18,7 @@ from autoscaler.core.podspec import PodSpec
 from autoscaler.core.resources import Resources
 from autoscaler.core.scheduling.constraints import refused_constraints
 from autoscaler.core.scheduling.fit import Fitting
+from autoscaler.core.scheduling.rules import Rules
 
 Vector = tuple[int, ...]
 
@@ -36,6 +37,13 @@ class PodClass:
     request: Vector
     refusals: tuple[Objection, ...] = ()  # of constraints that nothing can promise
     pods: list[Pod] = field(default_factory=list)
+    rules: Rules | None = None  # None: no rule looks at where these pods are
+
+    @property
+    def bound(self) -> Rules | None:
+        """The rules that bind where these pods may go; None when there are none."""
+        rules = self.rules
+        return rules if rules is not None and rules.is_bound else None
 
     @property
     def oldest(self) -> tuple[datetime, str, str]:

@@ -1,4 +1,4 @@
-"""Constraints that no packing here honours: a pod that has one is refused by name.
+"""Constraints that nothing here can judge: a pod that has one is refused by name.
 
 A promise that ignores a constraint is a guess, and a guess buys a node on
 which the pod never lands.
@@ -16,12 +16,6 @@ def refused_constraints(spec: PodSpec) -> Iterator[Objection]:
     """Yield an objection for each constraint of the pod that cannot be promised."""
     for unknown in spec.unknowns:
         yield Objection(Why.UNKNOWN_CONSTRAINT, unknown)
-    if spec.affinity:
-        yield Objection(Why.POD_AFFINITY, "required pod affinity is not simulated")
-    if spec.anti_affinity:
-        yield Objection(Why.POD_ANTI_AFFINITY, "required pod anti-affinity is not simulated")
-    if any(constraint.hard for constraint in spec.spread):
-        yield Objection(Why.TOPOLOGY_SPREAD, "DoNotSchedule spread constraints are not simulated")
     if spec.claims or spec.inline_disks:
         yield Objection(Why.VOLUME, "persistent volumes are not simulated")
     if spec.resource_claims:

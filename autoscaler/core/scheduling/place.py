@@ -7,13 +7,13 @@ pass: they change while it packs, and nobody keeps them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from operator import le
+from dataclasses import dataclass
 
 from autoscaler.core.model import GroupName, InstanceId, NodeName, Offering
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.scheduling.classes import PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
+from autoscaler.core.scheduling.rules import Marks
 
 MANY = 1 << 60  # how many pods fit that ask for nothing
 
@@ -72,12 +72,17 @@ class Place:
         self.free = minus(self.free, one.request, count)
         if one.spec.host_ports:
             self.ports |= frozenset(one.spec.host_ports)
+        if one.rules is not None:
+            one.rules.place(self.view, count)
         self.is_used = True
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """`nodes` equal new nodes of one offering, each holding `contents`: (class, pods per node)."""
+    """`nodes` equal new nodes of one offering, each holding `contents`: (class, pods per node).
+
+    `marks` counts the pods on each node that some rule looks at.
+    """
 
     offering: Offering
     view: NodeView
@@ -85,6 +90,7 @@ class Run:
     free: Vector
     contents: tuple[tuple[PodClass, int], ...] = ()
     ports: frozenset[HostPort] = frozenset()
+    marks: Marks = None
 
     def room_for(self, one: PodClass) -> int:
         """How many pods of the class fit on each node of the run."""
@@ -98,65 +104,16 @@ class Run:
     def split(self, nodes: int) -> Run:
         """Take `nodes` of these nodes out into a run of their own."""
         self.nodes -= nodes
-        return Run(self.offering, self.view, nodes, self.free, self.contents, self.ports)
+        return Run(self.offering, self.view, nodes, self.free, self.contents, self.ports, self.marks)
 
     def take(self, one: PodClass, per_node: int) -> None:
         """Put `per_node` pods of the class on every node of the run."""
         self.free = minus(self.free, one.request, per_node)
-        self.contents = (*self.contents, (one, per_node))
+        if self.contents and self.contents[-1][0] is one:
+            self.contents = (*self.contents[:-1], (one, self.contents[-1][1] + per_node))
+        else:
+            self.contents = (*self.contents, (one, per_node))
         if one.spec.host_ports:
             self.ports |= frozenset(one.spec.host_ports)
-
-
-def _fill_run(run: Run, one: PodClass, per_node: int, left: int, result: list[Run]) -> int:
-    """Move the nodes that take pods of the class from the run to `result`; return the pods still left."""
-    full = min(run.nodes, left // per_node)
-    for nodes, pods in ((full, per_node), (1 if run.nodes > full and left % per_node else 0, left - full * per_node)):
-        if nodes:
-            taken = run.split(nodes)
-            taken.take(one, pods)
-            result.append(taken)
-            left -= nodes * pods
-    return left
-
-
-@dataclass(slots=True)
-class Packing:
-    """New nodes with what lies on them, in the order in which they were opened."""
-
-    runs: list[Run] = field(default_factory=list)
-
-    def fill(self, one: PodClass, count: int) -> int:
-        """Put up to `count` pods of the class into room that is left; return how many found a place."""
-        if not count or one.refusals:
-            return 0
-        left, request, runs = count, one.request, self.runs
-        first, second = request[:2]  # every pass counts cpu and memory; most runs are full, so look there first
-        open_at = [
-            position
-            for position, run in enumerate(runs)
-            if (free := run.free)[0] >= first and free[1] >= second and all(map(le, request, free))
-        ]
-        result: list[Run] = []
-        done = 0  # runs up to here are in the result
-        for position in open_at:
-            run = runs[position]
-            per_node = run.room_for(one)
-            if per_node:
-                result += runs[done:position]
-                done = position + 1
-                left = _fill_run(run, one, per_node, left, result)
-                if run.nodes:
-                    result.append(run)
-                if not left:
-                    break
-        if done:
-            self.runs = result + runs[done:]
-        return count - left
-
-    @property
-    def nodes(self) -> int:
-        return sum(run.nodes for run in self.runs)
-
-    def copy(self) -> Packing:
-        return Packing([Run(r.offering, r.view, r.nodes, r.free, r.contents, r.ports) for r in self.runs])
+        if one.rules is not None:
+            self.marks = one.rules.place_on_new(self.view, self.nodes, per_node, self.marks)

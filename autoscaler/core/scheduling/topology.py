@@ -1,0 +1,325 @@
+"""The books of a pass: which pods are where, as far as any pending pod's rules ask.
+
+Built only when somebody asks: a pending pod with spread constraints, affinity
+or anti-affinity, or a pod in the cluster whose anti-affinity could keep one
+away. Equal terms are counted once, whoever has them. Every Node object is a
+domain, schedulable or not, as it is for kube-scheduler; a node yet to come
+becomes one when the plan counts on it.
+Source: kubernetes/pkg/scheduler/framework/plugins/{podtopologyspread,interpodaffinity}
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from autoscaler.core.decision import Why
+from autoscaler.core.index import Index
+from autoscaler.core.model import Labels, NodeName, Pod, Uid
+from autoscaler.core.podspec import LabelSelector, PodSpec, SpreadConstraint
+from autoscaler.core.scheduling.classes import PodClass
+from autoscaler.core.scheduling.fit import NodeView
+from autoscaler.core.scheduling.rules import Apart, Marks, Part, Rules, Spread
+from autoscaler.core.scheduling.selectors import Namespaces, PodQuery, query_of, selects, with_keys
+from autoscaler.core.scheduling.tally import NEW_HOST, Deed, Scope, SpreadTally, Tally
+from autoscaler.core.snapshot import DaemonSet, Snapshot
+
+Repulsion = tuple[PodQuery, str]  # an anti-affinity term: what it keeps away, and the topology key
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """What rules see of a pod."""
+
+    spec: PodSpec
+    labels: Labels
+    namespace: str
+
+    @property
+    def repulsions(self) -> list[Repulsion]:
+        terms = self.spec.anti_affinity
+        return [(query_of(term, self.namespace, self.labels), term.topology_key) for term in terms]
+
+
+@dataclass(slots=True, eq=False)
+class _Books:
+    """Tallies by what they count; pods that match all queries of a key, or that carry a repulsion."""
+
+    journal: list[Deed] = field(default_factory=list)
+    spreads: dict[tuple[PodQuery, str, Scope], SpreadTally] = field(default_factory=dict)
+    matching: dict[tuple[tuple[PodQuery, ...], str], Tally] = field(default_factory=dict)
+    carrying: dict[Repulsion, Tally] = field(default_factory=dict)
+
+    def matching_all(self, queries: tuple[PodQuery, ...], key: str) -> Tally:
+        found = self.matching.get((queries, key))
+        if found is None:
+            found = self.matching[queries, key] = Tally(key, self.journal)
+        return found
+
+    def carrying_one(self, repulsion: Repulsion) -> Tally:
+        found = self.carrying.get(repulsion)
+        if found is None:
+            found = self.carrying[repulsion] = Tally(repulsion[1], self.journal)
+        return found
+
+
+class Topology:
+    """The tallies of one pass; `is_active` tells whether there are any."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._namespaces = Namespaces(snapshot.namespaces)
+        self._books = _Books()
+        self._repelled: dict[tuple[int, str], tuple[Labels, list[Repulsion]]] = {}
+        self._by_labels: dict[tuple[int, str], tuple[Labels, tuple[Tally, ...]]] = {}
+        self._nodes: dict[NodeName, NodeView] = {}
+        self._of_daemonsets: dict[Uid, Rules] = {}
+        self._residents: dict[int, tuple[NodeView, tuple[Rules, ...]]] = {}
+        self.is_active = False
+
+    # trials
+
+    def mark(self) -> int:
+        return len(self._books.journal)
+
+    def cut(self, mark: int) -> list[Deed]:
+        """Take everything back that was done since the mark, and return it."""
+        journal = self._books.journal
+        deeds = journal[mark:]
+        del journal[mark:]
+        for deed in reversed(deeds):
+            deed[0].undo(deed)
+        return deeds
+
+    def replay(self, deeds: Iterable[Deed]) -> None:
+        for deed in deeds:
+            self._books.journal.append(deed)
+            deed[0].do(deed)
+
+    # nodes
+
+    @property
+    def counts_daemonsets(self) -> bool:
+        """Whether any rule looks at where the pods of DaemonSets are."""
+        return bool(self._of_daemonsets)
+
+    def settle(self, node: NodeView, residents: Iterable[DaemonSet]) -> None:
+        """Tell which DaemonSets' pods will be on a node that is yet to come."""
+        rules = [self._of_daemonsets[one.uid] for one in residents if one.uid in self._of_daemonsets]
+        self._residents[id(node)] = (node, tuple(rules))
+
+    def join(self, node: NodeView) -> None:
+        """A node that is on its way counts from here on, where its Node object did not before."""
+        known = self._nodes.get(NodeName(node.name)) if node.name is not None else None
+        for tally in self._books.spreads.values():
+            domain = tally.domain_of(node)
+            if domain is not None and (known is None or tally.domain_of(known) is None):
+                tally.join(domain, 1)
+        for rules in self._residents_of(node):
+            rules.place(node, 1)
+
+    def open(self, node: NodeView, nodes: int) -> Marks:
+        """So many equal new nodes count from here on; return what the DaemonSets mark them with."""
+        if not self.is_active:
+            return None
+        marks = self.marks_of(node)
+        self._join_new(node, nodes, marks)
+        for rules in self._residents_of(node):
+            for tally in rules.feeds:
+                domain = tally.domain_of(node)
+                if domain is not None and domain != NEW_HOST:
+                    tally.count(domain, nodes)
+        return marks
+
+    def close(self, node: NodeView, nodes: int) -> None:
+        """The plan does without so many empty new nodes after all."""
+        for rules in self._residents_of(node):
+            for tally in rules.feeds:
+                domain = tally.domain_of(node)
+                if domain is not None and domain != NEW_HOST:
+                    tally.count(domain, -nodes)
+        self._join_new(node, -nodes, self.marks_of(node))
+
+    def marks_of(self, node: NodeView) -> Marks:
+        """The pods that a new node has from the start, by tally per node."""
+        marks: Counter[Tally] = Counter()
+        for rules in self._residents_of(node):
+            marks.update(tally for tally in rules.feeds if tally.domain_of(node) == NEW_HOST)
+        return marks or None
+
+    def _join_new(self, node: NodeView, nodes: int, marks: Marks) -> None:
+        for tally in self._books.spreads.values():
+            domain = tally.domain_of(node)
+            if domain is not None:
+                tally.join(domain, nodes, marks.get(tally, 0) if marks else 0)
+
+    def _residents_of(self, node: NodeView) -> tuple[Rules, ...]:
+        found = self._residents.get(id(node))
+        return found[1] if found is not None else ()
+
+    # rules
+
+    def rules_of(self, kind: Kind, repulsions: Iterable[Repulsion]) -> Rules:
+        """The rules of a pod, its tallies made where they are new; `repulsions` are everybody's."""
+        hard = [one for one in kind.spec.spread if one.hard]
+        queries = tuple(query_of(term, kind.namespace, kind.labels) for term in kind.spec.affinity)
+        affinity = [self._books.matching_all(queries, term.topology_key) for term in kind.spec.affinity]
+        spreads = [self._spread(kind, one, tuple(sorted({each.topology_key for each in hard}))) for one in hard]
+        own = list(dict.fromkeys(kind.repulsions))
+        apart = [
+            Apart(self._books.matching_all((query,), key), self._means(query, kind), Why.POD_ANTI_AFFINITY,
+                  f"a pod that its anti-affinity names is in this {key}")
+            for query, key in own
+        ]  # fmt: skip
+        apart += [
+            Apart(self._books.carrying_one(one), one in own, Why.POD_ANTI_AFFINITY,
+                  f"the anti-affinity of a pod in this {one[1]} names it")
+            for one in self._repelling(kind, repulsions)
+        ]  # fmt: skip
+        return Rules(
+            wide=_part(spreads, affinity, apart, per_node=False),
+            per_node=_part(spreads, affinity, apart, per_node=True),
+            matches_itself=all(self._means(query, kind) for query in queries),
+        )
+
+    def _repelling(self, kind: Kind, repulsions: Iterable[Repulsion]) -> list[Repulsion]:
+        """Which of the repulsions mean the pod."""
+        key = (id(kind.labels), kind.namespace)
+        known = self._repelled.get(key)
+        if known is None:
+            found = [one for one in repulsions if self._means(one[0], kind)]
+            known = self._repelled[key] = (kind.labels, found)
+        return known[1]
+
+    def feeds_of(self, kind: Kind) -> tuple[Tally, ...]:
+        """The tallies that a pod of the kind counts towards."""
+        return (*self._fed_by_labels(kind.labels, kind.namespace), *self._fed_by_repulsion(kind))
+
+    def _fed_by_repulsion(self, kind: Kind) -> list[Tally]:
+        carried = [self._books.carrying.get(one) for one in dict.fromkeys(kind.repulsions)]
+        return [one for one in carried if one is not None]
+
+    def _fed_by_labels(self, labels: Labels, namespace: str) -> tuple[Tally, ...]:
+        known = self._by_labels.get((id(labels), namespace))
+        if known is None:
+            selects_pod = self._namespaces.selects
+            found: list[Tally] = [
+                tally for (query, _, _), tally in self._books.spreads.items()
+                if query.selector is not None and query.selector.requirements and selects_pod(query, namespace, labels)
+            ]  # fmt: skip
+            found += [
+                tally for (queries, _), tally in self._books.matching.items()
+                if all(selects_pod(query, namespace, labels) for query in queries)
+            ]  # fmt: skip
+            known = self._by_labels[id(labels), namespace] = (labels, tuple(found))
+        return known[1]
+
+    def add_daemonsets(self, daemonsets: Iterable[DaemonSet]) -> None:
+        for one in daemonsets:
+            feeds = self.feeds_of(kind_of(one))
+            if feeds:
+                self._of_daemonsets[one.uid] = Rules(wide=Part(), per_node=Part(), feeds=feeds)
+
+    def _spread(self, kind: Kind, constraint: SpreadConstraint, keys: tuple[str, ...]) -> Spread:
+        selector = with_keys(constraint.selector, kind.labels, constraint.match_label_keys)
+        spec = kind.spec
+        scope = Scope(
+            keys,
+            spec.node_selector if constraint.honor_node_affinity else (),
+            spec.node_terms if constraint.honor_node_affinity else None,
+            spec.tolerations if constraint.honor_node_taints else None,
+        )
+        key = (PodQuery(selector, (kind.namespace,)), constraint.topology_key, scope)
+        tally = self._books.spreads.get(key)
+        if tally is None:
+            tally = self._books.spreads[key] = SpreadTally(constraint.topology_key, self._books.journal, scope)
+        return Spread(tally, constraint.max_skew, constraint.min_domains, _counts(selector, kind.labels))
+
+    def _means(self, query: PodQuery, kind: Kind) -> bool:
+        return self._namespaces.selects(query, kind.namespace, kind.labels)
+
+    # the cluster as it is
+
+    def survey(self, snapshot: Snapshot, index: Index) -> None:
+        """Count every Node object, and the pods on them."""
+        views = {node.name: NodeView(node.labels, node.taints, node.name) for node in index.nodes.values()}
+        self._nodes = views
+        for tally in self._books.spreads.values():
+            domains = Counter(tally.domain_of(view) for view in views.values())
+            for domain in sorted(one for one in domains if one is not None):
+                tally.join(domain, domains[domain])
+        counts: Counter[tuple[NodeName, int, str, bool]] = Counter()
+        fed: dict[tuple[int, str], tuple[Tally, ...]] = {}
+        for pod in snapshot.pods:
+            node = index.census.holds(pod)
+            if node is None or node not in views:
+                continue
+            key = (id(pod.labels), pod.namespace)
+            tallies = fed.get(key)
+            if tallies is None:
+                tallies = fed[key] = self._fed_by_labels(pod.labels, pod.namespace)
+            if tallies:
+                counts[node, id(pod.labels), pod.namespace, pod.deleted_at is None] += 1
+        for (node, labels, namespace, stays), number in counts.items():
+            _add(fed[labels, namespace], views[node], number, stays=stays)
+        for pod in index.census.repelling:
+            node = index.census.holds(pod)
+            if node is not None and node in views:
+                kind = Kind(pod.spec, pod.labels, pod.namespace)
+                _add(self._fed_by_repulsion(kind), views[node], 1, stays=True)
+        self._books.journal.clear()
+
+
+def _add(tallies: Iterable[Tally], node: NodeView, pods: int, *, stays: bool) -> None:
+    """Count pods on a node; spread constraints leave out pods that are being deleted."""
+    for tally in tallies:
+        domain = tally.domain_of(node)
+        if domain is not None and (stays or not isinstance(tally, SpreadTally)):
+            tally.count(domain, pods)
+
+
+def _counts(selector: LabelSelector | None, labels: Labels) -> bool:
+    """Whether a pod counts towards its own spread constraint; a selector without requirements counts nobody."""
+    return selector is not None and bool(selector.requirements) and selects(selector, labels)
+
+
+def _part(spreads: Sequence[Spread], affinity: Sequence[Tally], apart: Sequence[Apart], *, per_node: bool) -> Part:
+    return Part(
+        spreads=tuple(one for one in spreads if one.tally.is_per_node == per_node),
+        affinity=tuple(one for one in affinity if one.is_per_node == per_node),
+        apart=tuple(one for one in apart if one.tally.is_per_node == per_node),
+    )
+
+
+def build_topology(snapshot: Snapshot, index: Index, classes: Sequence[PodClass]) -> Topology:
+    """Give every class its rules, and count the cluster once, where any of them asks for it."""
+    topology = Topology(snapshot)
+    repelling = {key_of(pod): pod for pod in index.census.repelling}
+    bound = any(one.spec.affinity or one.spec.anti_affinity or one.spec.has_hard_spread for one in classes)
+    if not bound and not (repelling and classes):
+        return topology
+    kinds = {key_of(one): Kind(one.spec, one.labels, one.namespace) for one in classes}
+    carriers = [Kind(pod.spec, pod.labels, pod.namespace) for pod in repelling.values()]
+    repulsions = dict.fromkeys(
+        one for kind in (*kinds.values(), *carriers, *map(kind_of, snapshot.daemonsets)) for one in kind.repulsions
+    )
+    rules = {key: topology.rules_of(kind, repulsions) for key, kind in kinds.items()}
+    for key, kind in kinds.items():
+        rules[key].feeds = topology.feeds_of(kind)
+    for one in classes:
+        found = rules[key_of(one)]
+        one.rules = found if found.is_bound or found.feeds else None
+    topology.is_active = any(one.rules is not None for one in classes)
+    if topology.is_active:
+        topology.survey(snapshot, index)
+        topology.add_daemonsets(snapshot.daemonsets)
+    return topology
+
+
+def key_of(one: PodClass | Pod) -> tuple[int, int, str]:
+    """Pods of the same key are of one kind."""
+    return id(one.spec), id(one.labels), one.namespace
+
+
+def kind_of(daemonset: DaemonSet) -> Kind:
+    return Kind(daemonset.spec, daemonset.labels, daemonset.namespace)
