@@ -3,6 +3,7 @@
 `python -m autoscaler.emulator.leash PARENT PROGRAM ARGUMENT...` asks the kernel
 for a SIGTERM when the parent dies, then becomes the program. Where the kernel
 is not Linux the program simply runs: its starter stops it in all usual ends.
+For the kernel the parent is a thread: start it from one that outlives it.
 """
 
 from __future__ import annotations
