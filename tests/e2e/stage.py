@@ -6,6 +6,7 @@ Waiting is by condition; its bound only ends what will never come.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,6 +85,9 @@ class Stage:
         found = [pod for pod in every if pod.get("metadata", {}).get("labels", {}).get("app") == app]
         return [pod for pod in found if not phase or pod["status"].get("phase") == phase]
 
+    def all_pods_run(self) -> bool:
+        return all(pod["status"].get("phase") == "Running" for pod in self.objects("pods", "default"))
+
     def running(self, app: str) -> int:
         return len(self.pods(app, "Running"))
 
@@ -113,6 +117,16 @@ class Stage:
     def break_api(self, **rule: Any) -> None:
         """Add a fault rule to the API server."""
         self.kubernetes.call(self.kubernetes.faults.add, rule)
+
+    def cut_watches(self, path: str) -> None:
+        """Cut the open watches whose path the regex finds, in the middle of a line."""
+
+        def cut() -> None:
+            for stream in self.kubernetes.watches.streams:
+                if re.search(path, stream.path):
+                    self.kubernetes.watches.cut(stream)
+
+        self.kubernetes.call(cut)
 
     def put_raw(self, plural: str, namespace: str, name: str, value: dict[str, Any]) -> None:
         """Store any JSON as an object."""

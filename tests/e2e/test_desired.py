@@ -46,7 +46,9 @@ def test_a_failed_activity_leads_to_the_next_tier_and_desired_is_withdrawn() -> 
             wait_for(lambda: stage.desired("spot-a") == 2, "what spot lacks to be withdrawn")
             assert len(stage.instances("spot-a")) == 2
             assert len(stage.instances("od-a")) == 3
-            assert all(_desired_of(call) >= 2 for call in stage.aws.calls("SetDesiredCapacity") if call.group == "spot-a")
+            assert all(
+                _desired_of(call) >= 2 for call in stage.aws.calls("SetDesiredCapacity") if call.group == "spot-a"
+            )
             failed = child.events("scale_up.failed")
             assert {line["error"] for line in failed} == {"NoCapacity"}
             assert not stage.launches()
