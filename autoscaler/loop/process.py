@@ -31,6 +31,7 @@ from autoscaler.kubernetes.cache import Pace as WatchPace
 from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
 from autoscaler.kubernetes.events import EventRecorder
 from autoscaler.kubernetes.lease import Elector, LeaseSettings, own_identity
+from autoscaler.kubernetes.state import SavedState, StateStore
 from autoscaler.kubernetes.transport import Api, KubernetesSettings
 from autoscaler.kubernetes.transport import connect as connect_kubernetes
 from autoscaler.loop.controller import Controller, Gauges
@@ -177,6 +178,7 @@ class Process:
             ),
         )
         self.recorder = EventRecorder(links.api, duplicates=config.record_duplicated_events)
+        self.store = StateStore(links.api, config.namespace, self._may_write)
 
     def _connect_aws(self, aws: Aws) -> None:
         config = self._config
@@ -244,10 +246,19 @@ class Process:
 
     async def _lead(self) -> None:
         """What only one process of the cluster does."""
-        async with anyio.create_task_group() as tasks:
-            if not self._config.dry_run:
-                tasks.start_soon(self.follower.run)
+        if self._config.dry_run:
             await self.controller.run()
+            return
+        inherited = await self.store.load()
+        self.ledger.memory = inherited.capacity
+        self.source.remember(inherited.first_seen)
+        async with self.store.kept(self._bequest), anyio.create_task_group() as tasks:
+            tasks.start_soon(self.follower.run)
+            await self.controller.run()
+
+    def _bequest(self) -> SavedState:
+        """What a successor should know."""
+        return SavedState(capacity=self.ledger.memory, first_seen=self.source.first_seen)
 
     async def _ring_for_cluster(self) -> None:
         seen = None
