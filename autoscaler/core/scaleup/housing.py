@@ -48,6 +48,12 @@ def fill_stock(stock: Stock, classes: Sequence[PodClass], topology: Topology) ->
     return found
 
 
+def fill_again(stock: Stock, waiting: Queue, housed: Housed) -> None:
+    """Give pods with rules the room that there is, now that others have got a place elsewhere."""
+    for places in (stock.existing, stock.upcoming):
+        _fill(places, waiting, housed)
+
+
 def _queue(places: Sequence[Place], classes: Sequence[PodClass]) -> list[tuple[PodClass, list[Pod]]]:
     """The pods in queue order, without classes that no place takes."""
     return in_queue_order([one for one in classes if any(place.room_for(one) for place in places)])

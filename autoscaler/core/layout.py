@@ -1,0 +1,116 @@
+"""Where every pending pod goes: on what exists, on what is on its way, or on new nodes.
+
+This is the plan as laid out on paper; `planner` turns it into a Decision.
+Rooms that exist are filled first; what is bought may draw pods that wait for
+others onto them later, so both are repeated while anybody finds a place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from autoscaler.core.index import Index
+from autoscaler.core.model import GroupName, Pod
+from autoscaler.core.scaleup.buy import Buyer, Purchase
+from autoscaler.core.scaleup.candidates import Candidates, choose_candidates
+from autoscaler.core.scaleup.housing import Housed, fill_again, fill_stock
+from autoscaler.core.scaleup.offers import Market, open_market, tiers_of
+from autoscaler.core.scaleup.residents import settle_residents
+from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
+from autoscaler.core.scaleup.template import Overheads, build_templates
+from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
+from autoscaler.core.scheduling.place import Run
+from autoscaler.core.scheduling.topology import build_topology
+from autoscaler.core.snapshot import Snapshot
+
+Wanted = list[tuple[PodClass, list[Pod]]]  # pods without a place on what there is, in buying order
+
+
+@dataclass(slots=True, kw_only=True)
+class Layout:
+    """The world as one pass sees it, and the place of every pod in it."""
+
+    candidates: Candidates
+    classes: list[PodClass]
+    stock: Stock
+    market: Market
+    buyer: Buyer
+    housed: Housed
+    wanted: Wanted = field(default_factory=list)
+
+    @property
+    def purchase(self) -> Purchase:
+        return self.buyer.purchase
+
+    def runs(self) -> Iterator[tuple[Run, list[list[Pod]]]]:
+        """Yield each run of new nodes with the pods of each of its contents, node by node."""
+        queues = {id(one): iter(pods) for one, pods in self.wanted}
+        for run in self.purchase.packing.runs:
+            yield run, [list(islice(queues[id(one)], per_node * run.nodes)) for one, per_node in run.contents]
+
+
+def lay_out(snapshot: Snapshot) -> Layout:
+    """Find a place for every pending pod that can have one."""
+    index = Index(snapshot)
+    candidates = choose_candidates(snapshot, index.census.pending)
+    classes, dimensions = classify(candidates.pods)
+    tiers = tiers_of(snapshot)
+
+    def rank(group: GroupName) -> tuple[int, str]:
+        return -(tiers[group] or 0), group
+
+    shelves = Shelves(
+        snapshot=snapshot,
+        index=index,
+        templates=build_templates(index, snapshot.policy),
+        overheads=Overheads(snapshot.daemonsets, snapshot.policy),
+        dimensions=dimensions,
+        rank=rank,
+    )
+    stock = take_stock(shelves)
+    market = open_market(snapshot, index, shelves.templates, stock, dimensions)
+    topology = build_topology(snapshot, index, classes)
+    settle_residents(topology, shelves, stock, market)
+    ordered = _ordered(classes, market)
+    layout = Layout(
+        candidates=candidates,
+        classes=classes,
+        stock=stock,
+        market=market,
+        housed=fill_stock(stock, ordered, topology),
+        buyer=Buyer(market, dimensions, snapshot.policy, topology),
+    )
+    _buy(layout, ordered)
+    return layout
+
+
+def _buy(layout: Layout, ordered: Sequence[PodClass]) -> None:
+    """Buy for those without a place; whoever waited for one of them may find room that was there all along."""
+    homeless = _homeless(ordered, layout.housed)
+    left = {id(one): len(pods) for one, pods in homeless}
+    while True:
+        left = layout.buyer.buy([(one, left[id(one)]) for one, _ in homeless if left.get(id(one))]).left
+        waiting = [(one, pods[-left[id(one)] :]) for one, pods in homeless if one.bound and left.get(id(one))]
+        before = len(layout.housed)
+        if waiting:
+            fill_again(layout.stock, waiting, layout.housed)
+        if len(layout.housed) == before:
+            break
+        for one, pods in waiting:
+            left[id(one)] -= sum(pod.uid in layout.housed for pod in pods)
+        homeless = _homeless(ordered, layout.housed)
+    layout.wanted = homeless
+
+
+def _homeless(ordered: Sequence[PodClass], housed: Housed) -> Wanted:
+    if not housed:
+        return [(one, one.pods) for one in ordered]
+    return [(one, pods) for one in ordered if (pods := [pod for pod in one.pods if pod.uid not in housed])]
+
+
+def _ordered(classes: Sequence[PodClass], market: Market) -> list[PodClass]:
+    size = len(classes[0].request) if classes else 0
+    largest = tuple(max((offer.free[position] for offer in market.offers), default=0) for position in range(size))
+    return in_buying_order(classes, largest)
