@@ -108,6 +108,7 @@ class AwsHands:
             done = await protect(self._aws, change.group, change.instances)
         else:
             done = await unprotect(self._aws, self.sizes, change.group, change.instances)
+        self._ledger.note_fault(change.group, done.fault)
         if done.fault is not None:
             if done.denied:
                 self._denied.add(change.group)

@@ -69,6 +69,7 @@ class GroupKeeper:
                     whole_due = anyio.current_time() + self._upkeep.interval
             except AwsError as error:
                 failures += 1
+                self._touched.update(names or ())
                 log.warning("groups.read_failed", code=error.code, error=str(error), failures=failures)
                 await anyio.sleep(min(LAST_RETRY, FIRST_RETRY * 2.0 ** min(failures - 1, 10)))
                 continue
@@ -113,6 +114,7 @@ class GroupKeeper:
         for change in protection_changes(groups, self._upkeep.protection):
             if await protect(change):
                 self._touched.add(change.group)
+            self._pace.ring()  # a refusal is told by the next pass
 
 
 def _waits(group: NodeGroup) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from autoscaler.core.decision import LaunchResult, Removal
-from autoscaler.core.model import GroupName, Instance, InstanceId, Lifecycle, NodeGroup
+from autoscaler.core.model import GroupFault, GroupName, Instance, InstanceId, Lifecycle, NodeGroup
 from autoscaler.core.scaleup.capacity import CapacityMemory
 
 LISTING_LAG = timedelta(minutes=2)  # a listing that still lacks our deed after this is believed
@@ -29,6 +29,7 @@ class Ledger:
     _removed: dict[InstanceId, tuple[Removal, datetime]] = field(default_factory=dict)
     _raised: dict[GroupName, tuple[int, datetime]] = field(default_factory=dict)  # desired that we wrote
     _missing: dict[GroupName, int] = field(default_factory=dict)
+    _faults: dict[GroupName, GroupFault] = field(default_factory=dict)  # what we could not do to a group
 
     def note_results(self, results: Iterable[LaunchResult]) -> None:
         """Remember what a wave launched."""
@@ -64,6 +65,16 @@ class Ledger:
         self.changes += 1
         self._removed[removal.instance] = (removal, at)
 
+    def note_fault(self, group: GroupName, fault: GroupFault | None) -> None:
+        """Remember what is wrong with a group beyond its listing; None when it is well."""
+        if self._faults.get(group) == fault:
+            return
+        self.changes += 1
+        if fault is None:
+            del self._faults[group]
+        else:
+            self._faults[group] = fault
+
     def overlay(self, listed: Sequence[NodeGroup], at: datetime) -> tuple[NodeGroup, ...]:
         """Lay our deeds over a listing; those that are overdue are dropped."""
         self._forget(at)
@@ -73,6 +84,9 @@ class Ledger:
         return tuple(self._overlay_one(group, by_group.get(group.name, [])) for group in listed)
 
     def _overlay_one(self, group: NodeGroup, launched: list[Instance]) -> NodeGroup:
+        fault = self._faults.get(group.name)
+        if fault is not None:
+            group = replace(group, faults=(*group.faults, fault))
         listed = {instance.id for instance in group.instances}
         missing = [one for one in launched if one.id not in listed and one.id not in self._removed]
         leaving = self._removed.keys() & listed

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import structlog
 
 from autoscaler import clock
+from autoscaler.aws.tags import INVALID_TAG
+from autoscaler.core.model import GroupFault, GroupName, NodeGroup
 from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
 from autoscaler.metrics import Metrics, series
@@ -34,6 +36,7 @@ class Speaker:
     recorder: EventRecorder | None
     _reasons: tuple[str, ...] = ()
     _fault: ConfigFault | None = None
+    _tags: frozenset[tuple[GroupName, GroupFault]] = frozenset()
 
     def wave(self, report: WaveReport) -> None:
         """Tell of one wave."""
@@ -49,6 +52,14 @@ class Speaker:
                 self.metrics.add(series.CONFIG_FAULTS, kind="priorities")
             self._record((invalid_priorities(self.anchors.priorities._replace(uid=fault.uid), fault.detail),))
         self._fault = fault
+        self._count_tags(report.last.snapshot.groups)
+
+    def _count_tags(self, groups: Iterable[NodeGroup]) -> None:
+        """Count tags that cannot be read, each once as long as it stays."""
+        tags = frozenset((one.name, fault) for one in groups for fault in one.faults if fault.code == INVALID_TAG)
+        for _ in tags - self._tags:
+            self.metrics.add(series.CONFIG_FAULTS, kind="tag")
+        self._tags = tags
 
     def blind(self, reasons: Sequence[str]) -> None:
         """Tell, once for each change of the reasons, that nothing can be decided."""
