@@ -30,7 +30,7 @@ def test_pods_that_come_and_go_in_the_trouble_all_get_their_place() -> None:
             stage.kubernetes.call(stage.kubernetes.faults.clear)
             stage.deploy("gone", 0)
             stage.deploy("after", 1)
-            wait_for(lambda: stage.all_pods_run(), "every pod to run", 90)
+            wait_for(stage.all_pods_run, "every pod to run", 90)
             pods = len(stage.objects("pods"))
             wait_for(lambda: metric(child, "priority_autoscaler_cache_objects", kind="Pod") == pods, "equal caches", 90)
             nodes = len(stage.objects("nodes"))

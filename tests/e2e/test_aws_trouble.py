@@ -97,6 +97,6 @@ def test_an_endpoint_that_refuses_connections_is_found_again(free_port: int) -> 
             assert child.get("/healthz")[0] == 200
             assert child.get("/readyz")[0] == 503
             with AwsEmulator.start(EmulatorConfig(port=free_port)) as aws:
-                aws.create_group(name="od-a", tags={CLUSTER_TAG: "true"})
+                aws.create_group(name="od-a", instance_types=["m5.xlarge"], tags={CLUSTER_TAG: "true"})
                 child.wait_ready()
                 wait_for(lambda: metric(child, "cluster_autoscaler_scaled_up_nodes_total") == 1, "the launch")

@@ -1,5 +1,7 @@
 """A dry run writes nothing, and what AWS would take away without a drain is protected."""
 
+from functools import partial
+
 import pytest
 
 from autoscaler.emulator.aws.faults import access_denied
@@ -36,19 +38,22 @@ def test_nodes_are_protected_where_az_rebalance_would_take_them() -> None:
         stage.group("still", "on-demand", instance_types=["m6i.xlarge"])
         with stage.aws.world.lock:
             stage.aws.world.groups["still"].suspended.add("AZRebalance")
-        stage.world.set_priorities("30: ['^spot-']\n20: ['^one-']\n10: ['^still']\n")
         with stage.controller() as child:
-            for number, name in enumerate(("spot-a", "one-zone", "still")):
+            for name in ("spot-a", "one-zone", "still"):
                 stage.world.set_priorities(f"30: ['^{name}$']\n")
                 pause(0.3)
-                stage.deploy(f"web-{number}", 2)
-                wait_for(lambda: stage.running(f"web-{number}") == 2, f"two pods on {name}")
+                stage.deploy(f"web-{name}", 2)
+                wait_for(partial(_runs, stage, name), f"two pods on {name}")
                 assert len(stage.instances(name)) == 2
             wait_for(lambda: all(one.protected for one in stage.instances("spot-a")), "the protection")
             pause(2.0)
             assert not any(one.protected for name in ("one-zone", "still") for one in stage.instances(name))
             assert {call.group for call in stage.aws.calls("SetInstanceProtection")} == {"spot-a"}
             assert child.events("protection.changed")
+
+
+def _runs(stage: Stage, name: str) -> bool:
+    return stage.running(f"web-{name}") == 2
 
 
 def test_protection_that_is_not_permitted_is_told_once() -> None:
