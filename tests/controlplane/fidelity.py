@@ -1,0 +1,220 @@
+"""Compares our placements with the real kube-scheduler's, world by world.
+
+First node by node: for each pending pod alone, the existing nodes that take
+it by `plan` against those that pass the scheduler's filters. Then end to end:
+the nodes that the plan buys are created as their templates promise, each
+promised pod is offered exactly its node, and all must be bound; whatever has
+no place by the plan must be refused by the scheduler too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from autoscaler import clock
+from autoscaler.core.decision import Decision, Outcome
+from autoscaler.core.model import Node, Pod
+from autoscaler.core.planner import plan
+from autoscaler.core.policy import Policy
+from autoscaler.core.quantity import format_amount
+from autoscaler.core.scaleup.template import build_template
+from autoscaler.core.snapshot import Snapshot
+from autoscaler.kubernetes.offline import read_cluster
+from tests.controlplane import build
+from tests.controlplane.client import Json
+from tests.controlplane.cluster import NAMESPACE, Cluster, hollow, node_of, read_events
+from tests.controlplane.oracle import ANY, Oracle
+from tests.controlplane.server import ControlPlane
+from tests.controlplane.worlds import World
+from tests.controlplane.worlds import build as build_world
+
+PROMISED = (Outcome.LAUNCH, Outcome.FITS_EXISTING)
+
+
+@dataclass
+class Score:
+    """What was compared, and where we differ: lines that name world, pod and node."""
+
+    worlds: int = 0
+    placements: int = 0  # pairs of a pending pod and an existing node
+    agreed_fits: int = 0  # of these, where both say that it fits
+    spared: int = 0  # cordoned nodes, to which we send nobody although a toleration would let them in
+    promised: int = 0
+    refused: int = 0
+    nodes_bought: int = 0
+    disagreements: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.worlds} worlds, {self.placements} placements compared ({self.agreed_fits} fit, "
+            f"{self.spared} cordoned nodes left out); end to end {self.promised} promised pods and "
+            f"{self.refused} refused ones on {self.nodes_bought} new nodes; {len(self.disagreements)} disagreements"
+        )
+
+
+class Fidelity:
+    """One comparison at a time on one control plane."""
+
+    def __init__(self, cluster: Cluster, oracle: Oracle) -> None:
+        self._cluster = cluster
+        self._oracle = oracle
+        self.score = Score()
+
+    def compare(self, world: World) -> None:
+        """Load a world, ask both, write down the differences, and sweep."""
+        self.score.worlds += 1
+        try:
+            self._cluster.add_nodes(world.nodes)
+            self._oracle.wait_for_nodes([node["metadata"]["name"] for node in world.nodes])
+            self._cluster.add_pods(world.residents)
+            self._compare_nodes(world)
+            self._compare_plan(world)
+        finally:
+            self._cluster.sweep()
+
+    def _compare_nodes(self, world: World) -> None:
+        theirs = self._oracle.ask(world.pending)
+        snapshot = self._snapshot()
+        self._delete_pending(world)
+        for pod in (each for each in snapshot.pods if each.node is None):
+            ours = frozenset(fitting_nodes(snapshot, pod))
+            for node in snapshot.nodes:
+                if node.is_cordoned and node.name in theirs[pod.name] - ours:
+                    self.score.spared += 1
+                    continue
+                self.score.placements += 1
+                fits, passes = node.name in ours, node.name in theirs[pod.name]
+                self.score.agreed_fits += fits and passes
+                if fits != passes:
+                    self._differ(world, f"{pod.name} on {node.name}: we say {fits}, the scheduler {passes}", pod.name)
+
+    def _compare_plan(self, world: World) -> None:
+        """Carry the plan out and let the scheduler bind, pod by pod, where we promised."""
+        self._create_waiting(world.pending)
+        snapshot = replace(self._snapshot(), groups=tuple(world.groups))
+        first = plan(snapshot)
+        bought = list(new_nodes(snapshot, first))
+        self._cluster.add_nodes(bought)
+        self._oracle.wait_for_nodes([node["metadata"]["name"] for node in bought])
+        snapshot = self._snapshot()
+        places = {key.name: verdict.node for key, verdict in plan(snapshot).verdicts.items()}
+        self._delete_pending(world)
+        promised = {key.name for key, verdict in first.verdicts.items() if verdict.outcome in PROMISED}
+        for name in sorted(promised):
+            if places[name] is None:
+                self._differ(world, f"{name}: promised a place, which the plan itself no longer finds", name)
+        waiting = {pod["metadata"]["name"]: pod for pod in world.pending}
+        self._oracle.bind((waiting[name], str(node)) for name, node in places.items() if node is not None)
+        self._oracle.bind((waiting[name], ANY) for name, node in places.items() if node is None)
+        self.score.nodes_bought += len(bought)
+        self._judge(world, places, {node["metadata"]["name"] for node in bought})
+
+    def _judge(self, world: World, places: Mapping[str, str | None], bought: set[str]) -> None:
+        pods = {pod["metadata"]["name"]: pod for pod in self._cluster.pods()}
+        for name, node in places.items():
+            self.score.promised += node is not None
+            self.score.refused += node is None
+            if node_of(pods[name]) != (node or ""):
+                told = "; ".join(read_events([pods[name]]))
+                there = node_of(pods[name]) or "nowhere"
+                self._differ(world, f"{name}: we say {node or 'nowhere'}, the scheduler {there} {told}", name)
+        empty = bought - {node_of(pod) for pod in pods.values()}
+        if empty:
+            self._differ(world, f"nodes bought in vain: {', '.join(sorted(empty))}", "")
+
+    def _create_waiting(self, pending: Sequence[Json]) -> None:
+        """Create the pods as they wait for a scheduler; nobody schedules them."""
+        self._cluster.add_pods({**pod, "spec": {**pod["spec"], "schedulerName": "nobody"}} for pod in pending)
+
+    def _delete_pending(self, world: World) -> None:
+        client, path = self._cluster.client, f"/api/v1/namespaces/{NAMESPACE}/pods"
+        client.at_once(lambda pod: client.delete(f"{path}/{pod['metadata']['name']}"), world.pending)
+
+    def _snapshot(self) -> Snapshot:
+        """The world as our own conversion reads it from the API server."""
+        get = self._cluster.client.get
+        documents = [get("/api/v1/nodes"), get(f"/api/v1/namespaces/{NAMESPACE}/pods"), get("/api/v1/namespaces")]
+        found = read_cluster([("the API server", documents)])
+        policy = Policy(await_scheduler=False)
+        return Snapshot(at=clock.now(), pods=found.pods, nodes=found.nodes, namespaces=found.namespaces, policy=policy)
+
+    def _differ(self, world: World, what: str, pod: str) -> None:
+        wish = next((each["spec"] for each in world.pending if each["metadata"]["name"] == pod), "")
+        self.score.disagreements.append(f"world {world.seed}: {what}\n    {json.dumps(wish)}")
+
+
+def fitting_nodes(snapshot: Snapshot, pod: Pod) -> Iterator[str]:
+    """The existing nodes that take a pod by our plan, were it the only one that waits.
+
+    Each node is asked alone: the others still are where they are, but full.
+    """
+    others = [each for each in snapshot.pods if each.node is not None]
+    for node in snapshot.nodes:
+        nodes = [each if each is node else _full(each) for each in snapshot.nodes]
+        verdict = plan(replace(snapshot, pods=(*others, pod), nodes=nodes)).verdicts[pod.key]
+        if verdict.outcome is Outcome.FITS_EXISTING:
+            yield node.name
+
+
+def _full(node: Node) -> Node:
+    return replace(node, allocatable=node.allocatable.with_amounts({"pods": 0}))
+
+
+def new_nodes(snapshot: Snapshot, decision: Decision) -> Iterator[Json]:
+    """The nodes that the plan's launches promise, as their kubelets would register them."""
+    groups = {group.name: group for group in snapshot.groups}
+    for launch in decision.launches:
+        group = groups[launch.group]
+        template = build_template(group, (), snapshot.policy)
+        assert template is not None
+        zone = launch.zone or group.zones[0]
+        amounts = {name: format_amount(name, amount) for name, amount in template.allocatable.items()}
+        taints = [{"key": each.key, "value": each.value, "effect": str(each.effect)} for each in template.taints]
+        for number in range(launch.count):
+            name = f"new-{launch.group}-{zone[-1]}-{number}"
+            yield hollow(name, zone=zone, labels=template.view(zone).labels, taints=taints, **amounts)
+
+
+def run(numbers: Sequence[int], cluster: Cluster, folder: Path, tell: Callable[[Score], None] | None = None) -> Score:
+    """Compare the worlds of these numbers; `tell` hears the score after each."""
+    with Oracle.start(cluster, build.folder(), folder) as oracle:
+        fidelity = Fidelity(cluster, oracle)
+        for number in numbers:
+            fidelity.compare(build_world(number))
+            if tell is not None:
+                tell(fidelity.score)
+    return fidelity.score
+
+
+def say(line: str) -> None:
+    """A line of the report, at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(count: int, first: int) -> int:
+    """Compare `count` worlds from number `first` on; the exit code is 1 after a disagreement."""
+    if not build.is_built():
+        raise SystemExit("no control plane is built: run `make controlplane` once")
+
+    def tell(score: Score) -> None:
+        if score.worlds % 20 == 0 or score.worlds == count:
+            say(str(score))
+
+    with TemporaryDirectory() as name, ControlPlane.start(build.folder(), Path(name)) as plane:
+        cluster = Cluster(plane.kubeconfig, is_ours=True)
+        cluster.open()
+        score = run(range(first, first + count), cluster, plane.folder, tell)
+    for line in score.disagreements:
+        say(line)
+    return 1 if score.disagreements else 0
+
+
+if __name__ == "__main__":
+    numbers = [int(word) for word in sys.argv[1:]] + [300, 1][len(sys.argv) - 1 :]
+    sys.exit(main(*numbers))

@@ -1,0 +1,138 @@
+"""Asks the real kube-scheduler which nodes it would take for a pod, without letting it bind.
+
+A second kube-scheduler with all its filters runs beside the cluster's own and
+shows us, through its extender hook, the nodes that passed them. We answer by
+what the pod's annotation says: none of them (a probe), one of them (the place
+that was promised), or all. So neither question nor pin changes the pod's
+constraints. It never preempts: nothing that is loaded may move.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.controlplane import cluster
+from tests.controlplane.client import Json, wait_for
+from tests.controlplane.cluster import Cluster
+from tests.controlplane.server import Process, free_ports, write_scheduler_config
+
+SCHEDULER = "autoscaler-test-oracle"
+PIN = "autoscaler-test/pin"  # a node's name; PROBE or ANY
+PROBE, ANY = "?", "*"
+# Keys by which worlds may taint nodes: the barrier sees all of these nodes, but none that is only just being made.
+TAINTS = ("dedicated", "gpu", "soft", "node.kubernetes.io/unschedulable")
+
+
+class Oracle:
+    """The second scheduler and what it told."""
+
+    def __init__(self, running: Cluster) -> None:
+        self._cluster = running
+        self._passed: dict[str, frozenset[str]] = {}  # by pod name, as first asked
+        self._barriers = 0
+        self.url = ""
+
+    @classmethod
+    @contextmanager
+    def start(cls, running: Cluster, binaries: Path, folder: Path) -> Iterator[Oracle]:
+        """Run the scheduler for the length of the block."""
+        oracle = cls(running)
+        with ThreadingHTTPServer(("127.0.0.1", 0), _handler(oracle)) as server:
+            oracle.url = f"http://127.0.0.1:{server.server_port}"
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="oracle", daemon=True)
+            thread.start()
+            process = oracle._start(binaries, folder)
+            try:
+                yield oracle
+            finally:
+                process.stop()
+                server.shutdown()
+                thread.join()
+
+    def wait_for_nodes(self, names: Collection[str]) -> None:
+        """Return once the scheduler knows these nodes, which must have room for one more pod."""
+
+        def sees_all() -> bool:
+            self._barriers += 1
+            name = f"barrier-{self._barriers}"
+            tolerations = [{"key": key, "operator": "Exists"} for key in TAINTS]
+            passed = self.ask([cluster.pod(name, cpu="0", memory="0", tolerations=tolerations)])[name]
+            self._cluster.client.delete(cluster.pods_path(name))
+            return passed >= set(names)
+
+        wait_for(sees_all, "the scheduler to see the nodes")
+
+    def ask(self, pods: Iterable[Json]) -> dict[str, frozenset[str]]:
+        """Create the pods and return, by name, the nodes that each could be bound to now; none is bound."""
+        asked = [_for_oracle(pod, PROBE) for pod in pods]
+        names = {pod["metadata"]["name"] for pod in asked}
+        for name in names:
+            self._passed.pop(name, None)
+        self._cluster.add_pods(asked)
+        self._wait_judged(names)
+        return {name: self._passed.get(name, frozenset()) for name in names}
+
+    def bind(self, pods: Iterable[tuple[Json, str]]) -> None:
+        """Create pods one after another, each to be bound to the node named with it, or to nothing else."""
+        names = set()
+        for pod, node in pods:
+            self._cluster.client.create(cluster.pods_path(), _for_oracle(pod, node))
+            names.add(pod["metadata"]["name"])
+        self._wait_judged(names)
+
+    def answer(self, asked: Json) -> Json:
+        """What the scheduler is told: which of the nodes that passed its filters it may take."""
+        meta = asked["Pod"]["metadata"]
+        passed: list[str] = asked["NodeNames"]
+        self._passed.setdefault(meta["name"], frozenset(passed))
+        pin = meta["annotations"][PIN]
+        kept = [name for name in passed if pin in (name, ANY)]
+        refused = {name: "not asked for" for name in passed if name not in kept}
+        return {"NodeNames": kept, "FailedNodes": {}, "FailedAndUnresolvableNodes": refused, "Error": ""}
+
+    def _wait_judged(self, names: Collection[str]) -> None:
+        def judged() -> bool:
+            pods = [pod for pod in self._cluster.pods() if pod["metadata"]["name"] in names]
+            return len(pods) == len(names) and all(cluster.node_of(pod) or cluster.is_refused(pod) for pod in pods)
+
+        wait_for(judged, "the scheduler to judge every pod")
+
+    def _start(self, binaries: Path, folder: Path) -> Process:
+        path = folder / "oracle.yaml"
+        plugins = {"postFilter": {"disabled": [{"name": "*"}]}}
+        hook = {"urlPrefix": self.url, "filterVerb": "filter", "nodeCacheCapable": True, "enableHTTPS": False}
+        profiles = [{"schedulerName": SCHEDULER, "plugins": plugins}]
+        write_scheduler_config(path, self._cluster.kubeconfig, profiles=profiles, extenders=[hook])
+        port = free_ports(1)[0]
+        arguments = [f"--config={path}", "--bind-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={folder}"]
+        return Process(binaries / "kube-scheduler", arguments, folder / "oracle.log")
+
+
+def _for_oracle(pod: Json, pin: str) -> Json:
+    meta = {**pod["metadata"], "annotations": {**pod["metadata"].get("annotations", {}), PIN: pin}}
+    return {**pod, "metadata": meta, "spec": {**pod["spec"], "schedulerName": SCHEDULER}}
+
+
+def _handler(oracle: Oracle) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answer = json.dumps(oracle.answer(json.loads(body))).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *args: Any) -> None:
+            """Say nothing."""
+
+    return Handler
