@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from autoscaler.core.model import GroupName, Labels, Zone
+from autoscaler.core.model import GroupName, Labels, Market, Zone
 from autoscaler.core.policy import Policy
 from autoscaler.core.resources import Resources
 from autoscaler.core.scaleup.offers import Caps, Offer
@@ -56,42 +56,74 @@ class Family:
 
 def build_families(offers: Sequence[Offer], policy: Policy) -> list[Family]:
     """Sort offers into families, in name order."""
-    buckets: dict[object, list[Family]] = {}
+    families: list[tuple[Kinship, Family]] = []
     of_group: dict[GroupName, Family] = {}
     for offer in offers:
         family = of_group.get(offer.group.name)
         if family is None:
-            siblings = buckets.setdefault(_kind(offer, policy), [])
-            family = next((one for one in siblings if _alike(one.offers[0].empty, offer.empty)), None)
-            if family is None or not policy.balance_similar:
+            kinship = Kinship.of(offer, policy)
+            family = next((one for other, one in families if policy.balance_similar and kinship.is_of(other)), None)
+            if family is None:
                 family = Family([])
-                siblings.append(family)
+                families.append((kinship, family))
             of_group[offer.group.name] = family
             for instance in offer.group.live:
                 family.nodes[instance.zone] += 1
         family.offers.append(offer)
-    return list(dict.fromkeys(of_group.values()))
+    return [family for _, family in families]
 
 
-def _kind(offer: Offer, policy: Policy) -> object:
-    """What must be equal within a family."""
-    labels: Labels = offer.template.labels
-    if policy.balancing_labels:
-        compared = [(key, labels.get(key)) for key in policy.balancing_labels]
-        return offer.tier, offer.group.market, tuple(compared)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kinship:
+    """What makes a group one of a family.
+
+    `seen` is what a node looks like, `declared` what the group says it will:
+    a live node carries labels and amounts that nothing tells beforehand, so an
+    empty group could never be the sibling of one with nodes by `seen` alone.
+    """
+
+    rank: tuple[int, Market]
+    seen: object
+    declared: object
+    is_live: bool
+    amounts: Resources | None  # None: they do not count
+
+    @classmethod
+    def of(cls, offer: Offer, policy: Policy) -> Kinship:
+        template, group, rank = offer.template, offer.group, (offer.tier, offer.group.market)
+        if policy.balancing_labels:
+            named = tuple((key, template.labels.get(key)) for key in policy.balancing_labels)
+            return cls(rank=rank, seen=named, declared=None, is_live=template.is_live, amounts=None)
+        types = tuple((shape.instance_type, shape.weight) for shape in group.shapes)
+        names = tuple(name for name, _ in template.allocatable.items())
+        return cls(
+            rank=rank,
+            seen=(tuple(sorted(template.taints)), _counted(template.labels, policy), names),
+            declared=(types, tuple(sorted(group.taints)), _counted(group.labels, policy)) if types else None,
+            is_live=template.is_live,
+            amounts=offer.empty,
+        )
+
+    def is_of(self, other: Kinship) -> bool:
+        """Tell whether both are as good as each other, the zone aside."""
+        if self.rank != other.rank:
+            return False
+        if self.seen == other.seen and _alike(self.amounts, other.amounts):
+            return True
+        both_live = self.is_live and other.is_live
+        return not both_live and self.declared is not None and self.declared == other.declared
+
+
+def _counted(labels: Labels, policy: Policy) -> tuple[tuple[str, str], ...]:
     ignored = policy.balancing_ignore_labels
-    kept = sorted((key, value) for key, value in labels.items() if key not in IGNORED_LABELS and key not in ignored)
-    taints = tuple(sorted(offer.template.taints))
-    return (
-        offer.tier,
-        offer.group.market,
-        taints,
-        tuple(kept),
-        tuple(name for name, _ in offer.template.allocatable.items()),
+    return tuple(
+        sorted((key, value) for key, value in labels.items() if key not in IGNORED_LABELS and key not in ignored)
     )
 
 
-def _alike(left: Resources, right: Resources) -> bool:
+def _alike(left: Resources | None, right: Resources | None) -> bool:
+    if left is None or right is None:
+        return True
     for name, amount in left.items():
         other = right[name]
         tolerance = MEMORY_TOLERANCE if name in ("memory", "ephemeral-storage") else 0.0

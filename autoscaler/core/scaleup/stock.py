@@ -17,6 +17,7 @@ from autoscaler.core.decision import Removal
 from autoscaler.core.index import Index
 from autoscaler.core.model import (
     HOSTNAME_LABEL,
+    ZONE_LABEL,
     GroupName,
     Instance,
     InstanceType,
@@ -24,6 +25,7 @@ from autoscaler.core.model import (
     NodeGroup,
     NodeName,
     Uid,
+    Zone,
 )
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.resources import NO_RESOURCES, Resources
@@ -93,7 +95,31 @@ def take_stock(shelves: Shelves) -> Stock:
             if instance.id not in shelves.index.node_of_instance:
                 _shelve_instance(stock, shelves, group, instance)
         _shelve_missing(stock, shelves, group)
+    stock.upcoming = _surplus_last(stock.upcoming, shelves)
     return stock
+
+
+def _surplus_last(upcoming: list[Place], shelves: Shelves) -> list[Place]:
+    """Fill what this pass bought so that the zones stay even: what is left over goes back, from the fullest zone."""
+    launched = shelves.snapshot.wave.launched
+    bought = [place for place in upcoming if place.instance in launched]
+    if not bought:
+        return upcoming
+    tiers = {shelves.rank(place.group)[0] for place in bought if place.group is not None}
+    counts = Counter(
+        (shelves.rank(group.name)[0], instance.zone)
+        for group in shelves.index.groups.values()
+        for instance in group.live
+        if instance.id not in launched and shelves.rank(group.name)[0] in tiers
+    )
+    ordered: list[tuple[int, int, int, Place]] = []
+    for position, place in enumerate(bought):
+        tier = shelves.rank(place.group)[0] if place.group is not None else 0
+        zone = (tier, Zone(place.view.labels.get(ZONE_LABEL, "")))
+        ordered.append((tier, counts[zone], position, place))
+        counts[zone] += 1
+    rest = [place for place in upcoming if place.instance not in launched]
+    return rest + [place for *_, place in sorted(ordered, key=lambda row: row[:3])]
 
 
 def _shelve_node(stock: Stock, shelves: Shelves, node: Node) -> None:

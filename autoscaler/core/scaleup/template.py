@@ -75,6 +75,7 @@ class Template:
     allocatable: Resources
     capacity: Resources
     by_type: Mapping[InstanceType, Resources]
+    is_live: bool = False  # a node of the group stood as the model
 
     def view(self, zone: Zone | None) -> NodeView:
         """The template as the filters see it in a zone; None: in one that AWS picks."""
@@ -167,6 +168,7 @@ def build_template(group: NodeGroup, live: Iterable[Node], policy: Policy) -> Te
         allocatable=smallest,
         capacity=max(capacities, key=lambda one: (one["cpu"], one["memory"])),
         by_type=by_type,
+        is_live=model is not None,
     )
 
 
