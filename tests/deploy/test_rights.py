@@ -1,0 +1,137 @@
+"""The roles and the AWS policy hold exactly what the code uses."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from autoscaler.kubernetes.cache import Pace
+from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
+from autoscaler.kubernetes.state import STATE_CONFIG_MAP
+from autoscaler.kubernetes.transport import KubernetesSettings, connect
+from tests.deploy.chart import ROOT, VALUES, render
+
+IAM = ROOT / "deploy" / "iam"
+NOWHERE = "http://127.0.0.1:1"
+# What a placement depends on; listed here until the caches follow it.
+VOLUMES_AND_BUDGETS = {
+    ("", "persistentvolumes"),
+    ("", "persistentvolumeclaims"),
+    ("storage.k8s.io", "storageclasses"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "csistoragecapacities"),
+    ("policy", "poddisruptionbudgets"),
+}
+EVENTS = {("", "events", "create", ""), ("", "events", "patch", "")}
+
+
+async def watched() -> set[tuple[str, str]]:
+    """Return (API group, resource) of all that is followed in the whole cluster."""
+    async with connect(KubernetesSettings(master_url=NOWHERE)) as api:
+        paths = [one.kind.path for one in ClusterCache(api, ClusterSettings(pace=Pace(jitter=lambda: 0))).reflectors()]
+    found = set()
+    for path in paths:
+        kind = re.fullmatch(r"/api(?:s/([^/]+))?/v\d\w*/(\w+)", path)
+        if kind is not None:
+            found.add((kind[1] or "", kind[2]))
+    assert len(paths) - len(found) == 1, "the priority ConfigMap is followed in one namespace"
+    return found
+
+
+@pytest.mark.anyio
+async def test_the_cluster_role_reads_what_is_followed() -> None:
+    followed = await watched()
+    assert len(followed) >= 11
+    rules = render().rules("ClusterRole") - EVENTS
+    assert {verb for _, _, verb, _ in rules} == {"list", "watch"}
+    for verb in ("list", "watch"):
+        readable = {(group, resource) for group, resource, can, _ in rules if can == verb}
+        assert followed <= readable
+        assert readable - followed <= VOLUMES_AND_BUDGETS
+
+
+def test_what_may_be_written() -> None:
+    assert render().rules("ClusterRole") >= EVENTS
+    lease = ("coordination.k8s.io", "leases")
+    assert render().rules("Role") == {
+        ("", "configmaps", "list", PRIORITY_CONFIG_MAP),
+        ("", "configmaps", "watch", PRIORITY_CONFIG_MAP),
+        ("", "configmaps", "get", STATE_CONFIG_MAP),
+        ("", "configmaps", "update", STATE_CONFIG_MAP),
+        ("", "configmaps", "create", ""),
+        (*lease, "create", ""),
+        *((*lease, verb, "cluster-autoscaler") for verb in ("get", "update", "watch")),
+    }
+
+
+def test_a_dry_run_may_write_nothing() -> None:
+    rendering = render(file=VALUES / "shadow.yaml")
+    for kind in ("ClusterRole", "Role"):
+        assert {verb for _, _, verb, _ in rendering.rules(kind)} <= {"get", "list", "watch"}
+    assert not [rule for rule in rendering.rules("Role") if rule[1] == "leases"]
+
+
+def test_another_lease_is_the_one_that_may_be_held() -> None:
+    leases = {rule[3] for rule in render(file=VALUES / "everything.yaml").rules("Role") if rule[1] == "leases"}
+    assert leases == {"", "other"}
+
+
+def test_bindings_join_the_roles_to_the_service_account() -> None:
+    rendering = render(file=VALUES / "everything.yaml")
+    account = rendering.one("ServiceAccount")["metadata"]
+    assert rendering.pod["serviceAccountName"] == account["name"] == "autoscaler"
+    for binding, role in (("ClusterRoleBinding", "ClusterRole"), ("RoleBinding", "Role")):
+        bound = rendering.one(binding)
+        assert bound["subjects"] == [
+            {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
+        ]
+        assert (bound["roleRef"]["kind"], bound["roleRef"]["name"]) == (role, rendering.one(role)["metadata"]["name"])
+    rules = rendering.rules("ClusterRole")
+    assert ("example.com", "things", "watch", "") in rules, "additionalRules"
+
+
+def policy() -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = json.loads((IAM / "policy.json").read_text())["Statement"]
+    return statements
+
+
+def called() -> set[str]:
+    """Return the AWS actions that the sources name in calls."""
+    services = {"autoscaling", "ec2", "eks"}
+    found = set()
+    for path in (ROOT / "autoscaler" / "aws").rglob("*.py"):
+        for service, action in re.findall(r'"(\w+)",\s*"([A-Z][A-Za-z]+)"', path.read_text()):
+            if service in services:
+                found.add(f"{service}:{action}")
+    return found
+
+
+def test_the_aws_policy_permits_what_is_called_and_nothing_else() -> None:
+    permitted = [action for statement in policy() for action in statement["Action"]]
+    assert len(permitted) == len(set(permitted))
+    assert len(called()) >= 14
+    behind = {"ec2:CreateFleet"}  # asked for by LaunchInstances, on the caller's behalf
+    assert set(permitted) == called() | behind
+
+
+def test_whatever_changes_a_group_is_bound_to_the_clusters_tag() -> None:
+    for statement in policy():
+        is_read = all(re.match(r"\w+:(Describe|Get)", action) for action in statement["Action"])
+        if not is_read and statement["Sid"] != "LaunchFleet":
+            assert statement["Condition"] == {
+                "Null": {"aws:ResourceTag/k8s.io/cluster-autoscaler/${cluster_name}": "false"}
+            }
+
+
+def test_terraform_and_the_readme_tell_the_same() -> None:
+    module, readme = (IAM / "main.tf").read_text(), (IAM / "README.md").read_text()
+    variables = set(re.findall(r"\$\{(\w+)\}", (IAM / "policy.json").read_text()))
+    template = re.search(r'templatefile\("\$\{path\.module\}/policy\.json", \{([^}]*)\}\)', module)
+    assert template is not None
+    assert set(re.findall(r"(\w+)\s*=", template[1])) == variables == {"cluster_name"}
+    for statement in policy():
+        for action in statement["Action"]:
+            assert f"`{action}`" in readme, action
