@@ -24,6 +24,7 @@ from autoscaler.core.model import (
     PodKey,
     Zone,
 )
+from autoscaler.core.scaledown.memory import ScaleDownMemory
 
 
 class Why(StrEnum):
@@ -72,6 +73,46 @@ class Why(StrEnum):
     BELOW_CUTOFF = "BelowCutoff"
     NOT_YET_JUDGED = "NotYetJudged"  # by the scheduler, which may still find it a place
 
+    # why a node stays: cluster-autoscaler's words
+    SCALE_DOWN_DISABLED_ANNOTATION = "ScaleDownDisabledAnnotation"
+    SCALE_DOWN_UNREADY_DISABLED = "ScaleDownUnreadyDisabled"
+    NOT_AUTOSCALED = "NotAutoscaled"
+    NOT_UNDERUTILIZED = "NotUnderutilized"
+    NOT_UNNEEDED_LONG_ENOUGH = "NotUnneededLongEnough"
+    NOT_UNREADY_LONG_ENOUGH = "NotUnreadyLongEnough"
+    NOT_UNNEEDED_OTHER_REASON = "NotUnneededOtherReason"
+    NODE_GROUP_MIN_SIZE_REACHED = "NodeGroupMinSizeReached"
+    MINIMAL_RESOURCE_LIMIT_EXCEEDED = "MinimalResourceLimitExceeded"
+    CURRENTLY_BEING_DELETED = "CurrentlyBeingDeleted"
+    NO_PLACE_TO_MOVE_PODS = "NoPlaceToMovePods"
+    UNEXPECTED_ERROR = "UnexpectedError"
+    BLOCKED_BY_POD = "BlockedByPod"  # and, beside it, by which rule:
+    CONTROLLER_NOT_FOUND = "ControllerNotFound"
+    MIN_REPLICAS_REACHED = "MinReplicasReached"
+    NOT_REPLICATED = "NotReplicated"
+    LOCAL_STORAGE_REQUESTED = "LocalStorageRequested"
+    NOT_SAFE_TO_EVICT_ANNOTATION = "NotSafeToEvictAnnotation"
+    UNMOVABLE_KUBE_SYSTEM_POD = "UnmovableKubeSystemPod"
+    NOT_ENOUGH_PDB = "NotEnoughPdb"
+    BLOCKED_BY_ON_COMPLETION_POD = "BlockedByOnCompletionPod"
+
+    # why a node stays: ours
+    SCALE_DOWN_OFF = "ScaleDownOff"  # --scale-down-enabled=false
+    FOREIGN_CORDON = "ForeignCordon"  # cordoned by somebody else, who has plans with it
+    NOT_IN_SERVICE = "NotInService"  # its instance is in standby or in a warm pool
+    INSTANCE_REFRESH = "InstanceRefresh"  # one is in progress in the group
+    OPTED_OUT = "OptedOut"  # an application's annotation forbids it
+    MARKET_UNKNOWN = "MarketUnknown"
+    WAITING_FOR_REPLACEMENT = "WaitingForReplacement"
+    COOLDOWN = "Cooldown"  # a delay after a launch, a removal or a failure
+    RETRY_LATER = "RetryLater"  # an attempt on this node failed not long ago
+    DISRUPTION_BUDGET = "DisruptionBudget"  # so many are going already
+    OUTSIDE_WINDOW = "OutsideWindow"
+    PAUSED = "Paused"
+    PODS_COME_FIRST = "PodsComeFirst"  # nodes are on their way for pods of priority
+    CLUSTER_UNHEALTHY = "ClusterUnhealthy"
+    CAPACITY_REFUSED = "CapacityRefused"  # to pods of priority, by every tier that could host them, for minutes
+
 
 @dataclass(frozen=True, slots=True)
 class Objection:
@@ -109,6 +150,16 @@ class Verdict:
     node: NodeName | None = None  # the place found, for fits-existing
     objections: Mapping[GroupName, tuple[Objection, ...]] = field(default_factory=lambda: MappingProxyType({}))
     reasons: tuple[Objection, ...] = ()
+
+
+class DrainCause(StrEnum):
+    """Why a node goes, in order of precedence."""
+
+    UNREADY = "Unready"
+    EMPTY = "Empty"
+    UNNEEDED = "Unneeded"
+    RETURN_TO_SPOT = "ReturnToSpot"
+    INTERRUPTION = "Interruption"
 
 
 class Cause(StrEnum):
@@ -192,10 +243,10 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """A node to be emptied and terminated."""
+    """A node to be emptied and terminated; `pods` are those that need a new place."""
 
     node: NodeName
-    cause: str
+    cause: DrainCause
     pods: tuple[PodKey, ...] = ()
 
 
@@ -206,6 +257,9 @@ class Decision:
     `verdicts` holds one entry for every pending pod. `undecided` says that the
     answer of this wave's launches decides about the pods left waiting.
     `next_at` is when the decision changes by itself: a delay or a deadline ends.
+    `drains` come most urgent first; `kept` tells of every other node. `shunned`
+    are the nodes that should carry the soft taint: they may go soon.
+    `scale_down` is what the next pass has to remember.
     """
 
     at: datetime
@@ -216,3 +270,5 @@ class Decision:
     kept: Mapping[NodeName, tuple[Objection, ...]] = field(default_factory=lambda: MappingProxyType({}))
     undecided: bool = False
     next_at: datetime | None = None
+    shunned: tuple[NodeName, ...] = ()
+    scale_down: ScaleDownMemory | None = None

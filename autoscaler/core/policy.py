@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from autoscaler.core.model import GroupName, LaunchMethod
 from autoscaler.core.regex import RegexError, compile_go
+from autoscaler.core.scaledown.policy import ScaleDownPolicy
 
 
 class PolicyError(ValueError):
@@ -97,3 +98,4 @@ class Policy:
     force_daemonsets: bool = False
     await_scheduler: bool = True  # leave pods alone that the scheduler has not judged yet
     tiers: Tiers = field(default_factory=Tiers)
+    scale_down: ScaleDownPolicy = field(default_factory=ScaleDownPolicy)

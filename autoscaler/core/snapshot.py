@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from autoscaler.core.census import Census
+from autoscaler.core.decision import Objection
 from autoscaler.core.model import NO_LABELS, Labels, Node, NodeGroup, Pod, Uid
 from autoscaler.core.podspec import PodSpec
 from autoscaler.core.policy import Policy
+from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaleup.capacity import CapacityMemory
+from autoscaler.core.workload import PodDisruptionBudget, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,9 @@ class Snapshot:
     """All that a pass knows. Every sequence may come in any order.
 
     `census` is the count of `pods`, where somebody keeps one; without it the
-    pass counts them itself.
+    pass counts them itself. `workloads` may lack whole kinds. `breakers` are
+    the health gates that are open for reasons that this world does not show.
+    `scale_down` is None where nothing is remembered, as offline.
     """
 
     at: datetime
@@ -58,6 +63,10 @@ class Snapshot:
     unreadable_nodes: int = 0  # Node objects that cannot be read: whose instance must not pass for one without a Node
     daemonsets: Sequence[DaemonSet] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    workloads: Sequence[Workload] = ()
+    pdbs: Sequence[PodDisruptionBudget] = ()
     policy: Policy = field(default_factory=Policy)
     memory: CapacityMemory = field(default_factory=CapacityMemory)
     wave: Wave = field(default_factory=Wave)
+    scale_down: ScaleDownMemory | None = None
+    breakers: tuple[Objection, ...] = ()
