@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from autoscaler.core.decision import Decision, Drain, Launch, LaunchResult, Objection, Outcome, Removal, Verdict
+from autoscaler.core.decision import Decision, Drain, Launch, LaunchResult, Objection, Outcome, Removal, Verdict, Why
 from autoscaler.core.model import PodKey
 from autoscaler.publish.document import format_time
 from autoscaler.publish.reasons import groups_by_objection, identity, join_some
@@ -18,12 +18,13 @@ from autoscaler.publish.report import Answer, answer_of
 _PODS = 4
 _GROUPS = 6
 _REFUSALS = 3
+_PASSED_OVER = 5
 
 
 def render_text(decision: Decision) -> str:
     """The whole decision, ending with a newline."""
     sections = [
-        ("launch", [launch_line(launch) for launch in _in_order(decision.launches)]),
+        ("launch", [_told_launch(launch, decision) for launch in _in_order(decision.launches)]),
         ("drain", [drain_line(drain) for drain in decision.drains]),
         ("terminate", sorted(removal_line(removal) for removal in decision.removals)),
         *((str(outcome), list(_fates(decision, outcome))) for outcome in Outcome if outcome is not Outcome.LAUNCH),
@@ -81,6 +82,20 @@ def drain_line(drain: Drain) -> str:
 
 def removal_line(removal: Removal) -> str:
     return f"{removal.instance} of {removal.group}: {removal.reason}"
+
+
+def _told_launch(launch: Launch, decision: Decision) -> str:
+    """The launch, and why its pods did not go elsewhere; a lower tier needs no reason."""
+    verdicts = {identity(one): one for key in launch.pods if (one := decision.verdicts.get(key)) is not None}
+    told: dict[str, None] = {}
+    for verdict in verdicts.values():
+        for objection, groups in groups_by_objection(verdict):
+            if objection.why is not Why.LOWER_TIER:
+                detail = f" ({objection.detail})" if objection.detail else ""
+                told[f"      not {join_some(groups, _GROUPS)}: {objection.why}{detail}"] = None
+    shown = list(told)[:_PASSED_OVER]
+    more = [f"      and {len(told) - len(shown)} more reasons"] if len(told) > len(shown) else []
+    return "\n".join([launch_line(launch), *shown, *more])
 
 
 def _in_order(launches: Iterable[Launch]) -> list[Launch]:

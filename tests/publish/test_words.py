@@ -86,6 +86,7 @@ class TestText:
             "2026-01-01T12:00:00Z  3 new nodes; pods: 2 launch, 1 fits-existing, 1 unschedulable; "
             "1 drain; 1 termination\n"
             "\nlaunch\n  1 x od-a in any zone, Headroom\n  2 x spot-b in eu-west-3a for shop/web-1, shop/web-2\n"
+            "      not spot-a: InBackoff (about InBackoff)\n"
             "\ndrain\n  ip-10-0-0-1: ReturnToSpot, moving shop/a, shop/b\n"
             "\nterminate\n  i-1 of spot-a: NoNode\n"
             "\nfits-existing\n  shop/old\n      on ip-10-0-0-9\n"
