@@ -120,7 +120,8 @@ class Pass:
         """Send a wave's calls in parallel and wait for all answers."""
         if not launches:
             return []
-        self._ledger.memory = note_asked(snapshot, launches).memory
+        # what was learned while the plan was made stays learned
+        self._ledger.memory = note_asked(replace(snapshot, memory=self._ledger.memory), launches).memory
         groups = {group.name: group for group in snapshot.groups}
         results: dict[int, LaunchResult] = {}
 
