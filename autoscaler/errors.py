@@ -14,12 +14,14 @@ class KubernetesError(AutoscalerError):
 
     `status` is the HTTP status, `reason` the machine-readable word of the
     Status body ("Conflict", "Expired"), empty where there was none.
+    `retry_after` is how many seconds it asked us to wait, 0 if it did not.
     """
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after
 
 
 class AwsError(AutoscalerError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from autoscaler.core.model import Pod
 from autoscaler.errors import KubernetesError
@@ -23,6 +23,14 @@ class Eviction(StrEnum):
     ACCEPTED = "Accepted"
     BLOCKED = "Blocked"  # a PodDisruptionBudget, or more than one, allows none now
     GONE = "Gone"  # no such pod any more, or another one of the same name
+
+
+class EvictionAnswer(NamedTuple):
+    """The answer; `retry_after` are the seconds for which the API server wants not to be asked again."""
+
+    outcome: Eviction
+    detail: str = ""
+    retry_after: float = 0.0
 
 
 async def patch_node(api: Api, node: str, patch: Mapping[str, Any], resource_version: str = "") -> bool:
@@ -47,7 +55,7 @@ async def annotate(api: Api, path: str, annotations: Mapping[str, str | None]) -
     return await _patch(api, path, {"metadata": {"annotations": dict(annotations)}})
 
 
-async def evict(api: Api, pod: Pod, *, grace_seconds: int | None = None) -> Eviction:
+async def evict(api: Api, pod: Pod, *, grace_seconds: int | None = None) -> EvictionAnswer:
     """Ask for the eviction of exactly this pod. Raises KubernetesError when there was no clear answer."""
     options: dict[str, Any] = {"preconditions": {"uid": pod.uid}}
     if grace_seconds is not None:
@@ -62,11 +70,11 @@ async def evict(api: Api, pod: Pod, *, grace_seconds: int | None = None) -> Evic
         await api.send("POST", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction", body)
     except KubernetesError as error:
         if error.status == 429:
-            return Eviction.BLOCKED
+            return EvictionAnswer(Eviction.BLOCKED, str(error), error.retry_after)
         if error.status in (404, 409):
-            return Eviction.GONE
+            return EvictionAnswer(Eviction.GONE, str(error))
         raise
-    return Eviction.ACCEPTED
+    return EvictionAnswer(Eviction.ACCEPTED)
 
 
 async def _patch(api: Api, path: str, body: Mapping[str, Any]) -> bool:

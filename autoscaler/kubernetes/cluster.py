@@ -9,7 +9,7 @@ or silent for too long, must not be acted upon.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from autoscaler.core.snapshot import DaemonSet
 from autoscaler.kubernetes import kinds
 from autoscaler.kubernetes.cache import Pace, Reflector
 from autoscaler.kubernetes.convert import Interner, MalformedObjectError, PriorityClass, parse_priorities
+from autoscaler.kubernetes.draining.residents import Residents
 from autoscaler.kubernetes.kinds import ConfigMap, Workload
 from autoscaler.kubernetes.transport import Api
 
@@ -81,6 +82,7 @@ class ClusterCache:
         self.config_fault: ConfigFault | None = None
         self._settings = settings
         self._census = CensusTaker(settings.expendable_cutoff)
+        self.residents = Residents(self._everyone)
         self._interner = interner = Interner()
         self._waiting: anyio.Event | None = None
         pace = settings.pace
@@ -156,8 +158,12 @@ class ClusterCache:
             self._waiting.set()
             self._waiting = None
 
+    def _everyone(self) -> Iterable[Pod]:
+        return self.pods.objects.values()
+
     def _pod_changed(self, before: Pod | None, after: Pod | None) -> None:
         self._census.change(before, after)
+        self.residents.change(before, after)
         if after is None:
             relevant = before is not None
         elif before is None:

@@ -268,4 +268,6 @@ async def _refusal(request: _Request, response: aiohttp.ClientResponse) -> Kuber
     finally:
         response.close()
     told = status.message or response.reason or ""
-    return KubernetesError(response.status, status.reason, f"{request}: {response.status} {told}".rstrip())
+    message = f"{request}: {response.status} {told}".rstrip()
+    wait = response.headers.get("Retry-After", "")
+    return KubernetesError(response.status, status.reason, message, float(wait) if wait.isdecimal() else 0.0)

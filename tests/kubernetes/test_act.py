@@ -58,7 +58,7 @@ async def test_evictions(status: int, answer: Eviction) -> None:
     async with connected() as (server, api):
         if status:
             server.faults.append(Refuse(status))
-        assert await evict(api, pod(), grace_seconds=5) is answer
+        assert (await evict(api, pod(), grace_seconds=5)).outcome is answer
         assert server.requests[0][1] == "/api/v1/namespaces/shop/pods/web-1/eviction"
         if not status:
             assert server.bodies[0]["deleteOptions"] == {"preconditions": {"uid": "u1"}, "gracePeriodSeconds": 5}
