@@ -141,7 +141,7 @@ def wait_for(condition: Callable[[], ResultT], what: str, seconds: float = PATIE
     deadline = clock.monotonic() + seconds
     while not (found := condition()):
         assert clock.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        pause(0.02)
+        pause(0.04)
     return found
 
 

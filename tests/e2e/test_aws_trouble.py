@@ -11,7 +11,7 @@ from autoscaler.emulator.aws.server import AwsEmulator, EmulatorConfig
 from autoscaler.emulator.world import CLUSTER_TAG
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
-WINDOW = 6.0  # seconds of trouble that are watched
+WINDOW = 5.0  # seconds of trouble that are watched
 IN_PARALLEL = 4  # calls that were under way when the trouble began
 
 TROUBLES = {
@@ -48,7 +48,7 @@ def play(faults: Sequence[Fault]) -> None:
             assert child.get("/healthz")[0] == 200
             stage.aws.faults.clear()
             wait_for(lambda: stage.running("web") == 2, "the pods to run")
-            pause(1.5)
+            pause(1.0)
             assert len(stage.instances()) == 2
             assert child.get("/readyz")[0] == 200
             stage.deploy("more", 1)

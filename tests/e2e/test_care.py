@@ -2,25 +2,22 @@
 
 from functools import partial
 
-import pytest
-
 from autoscaler.emulator.aws.faults import access_denied
 from tests.e2e.stage import A, Stage, metric, pause, wait_for
 
 READING = ("Describe", "Get", "GET ")
 
 
-@pytest.mark.parametrize("method", ["sync", "desired"])
-def test_a_dry_run_decides_and_tells_and_writes_nothing(method: str) -> None:
+def test_a_dry_run_decides_and_tells_and_writes_nothing() -> None:
     with Stage.open() as stage:
         stage.group("spot-a", min=1)
         stage.group("od-a", "on-demand")
         stage.world.set_priorities("20: ['^spot-']\n10: ['^od-']\n")
         wait_for(lambda: stage.objects("nodes"), "the group's first node")
-        with stage.controller("--dry-run", f"--launch-method={method}", "--max-node-provision-time=1s") as child:
+        with stage.controller("--dry-run", "--max-node-provision-time=1s") as child:
             stage.deploy("web", 3)
             child.wait(lambda: bool(child.events("scale_up.planned")), 30, "the plan")
-            pause(2.0)
+            pause(1.5)
             planned = child.events("scale_up.planned")
             assert {line["node_group"] for line in planned} == {"spot-a"}
             assert sum(line["count"] for line in planned[:2]) == 2
@@ -46,7 +43,7 @@ def test_nodes_are_protected_where_az_rebalance_would_take_them() -> None:
                 wait_for(partial(_runs, stage, name), f"two pods on {name}")
                 assert len(stage.instances(name)) == 2
             wait_for(lambda: all(one.protected for one in stage.instances("spot-a")), "the protection")
-            pause(2.0)
+            pause(1.5)
             assert not any(one.protected for name in ("one-zone", "still") for one in stage.instances(name))
             assert {call.group for call in stage.aws.calls("SetInstanceProtection")} == {"spot-a"}
             assert child.events("protection.changed")

@@ -18,7 +18,7 @@ def test_the_desired_method_takes_over_by_itself(why: str) -> None:
             wait_for(lambda: stage.running("web") == 4, "four pods to run")
             stage.deploy("more", 2)
             wait_for(lambda: stage.running("more") == 2, "two more to run")
-            pause(2.0)
+            pause(1.0)
             assert len(stage.instances()) == 6
             assert stage.desired("od-a") + stage.desired("od-b") == 6
             asked = len(stage.launches())

@@ -18,8 +18,8 @@ def seconds_to_fall_through(dry: int) -> float:
         stage.group("od-a", "on-demand")
         stage.aws.set_pool(market="spot", free=0)
         stage.world.set_priorities(f"{tiers}10: ['^od-']\n")
-        stage.aws.faults.set_latency("*", 0.5)
         with stage.controller() as child:
+            stage.aws.faults.set_latency("*", 0.5)
             marks = Marks(stage.world)
             stage.deploy("web", 1)
             wait_for(lambda: stage.running("web") == 1, "the pod to run")

@@ -25,7 +25,7 @@ def test_killed_while_aws_has_the_launch_and_not_answered_it_buys_once() -> None
             wait_for(lambda: len(stage.launches()) > 3, "the successor to ask")
             stage.aws.faults.release("LaunchInstances")
             wait_for(lambda: stage.running("web") == 3, "the pods to run")
-            pause(2.0)
+            pause(1.5)
             assert {call.parameters["ClientToken"] for call in stage.launches()} == asked
             assert len(stage.aws.instances("od-a")) == stage.desired("od-a") == 3
 
@@ -42,7 +42,7 @@ def test_killed_after_the_launch_was_done_and_its_answer_lost_it_buys_once() -> 
         wait_for(lambda: len(stage.instances("od-a")) == 3, "AWS to do what nobody waits for")
         with stage.controller(*HASTY) as successor:
             wait_for(lambda: metric(successor, "priority_autoscaler_upcoming_nodes") == 3, "the instances to be seen")
-            pause(2.0)
+            pause(1.5)
             assert len(stage.launches()) == 3
             stage.kubernetes.kubelet.delays = QUICK
             for machine in list(stage.kubernetes.kubelet.instances.values()):
