@@ -22,7 +22,7 @@ from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
 from autoscaler.core.scaleup.template import Overheads, build_templates
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
 from autoscaler.core.scheduling.place import Run
-from autoscaler.core.scheduling.topology import build_topology
+from autoscaler.core.scheduling.topology import Openings, build_topology
 from autoscaler.core.snapshot import Snapshot
 
 Wanted = list[tuple[PodClass, list[Pod]]]  # pods without a place on what there is, in buying order
@@ -33,6 +33,7 @@ class Layout:
     """The world as one pass sees it, and the place of every pod in it."""
 
     candidates: Candidates
+    shelves: Shelves
     classes: list[PodClass]
     stock: Stock
     market: Market
@@ -52,7 +53,50 @@ class Layout:
 
 
 def lay_out(snapshot: Snapshot) -> Layout:
-    """Find a place for every pending pod that can have one."""
+    """Find a place for every pending pod that can have one.
+
+    A node opened for one pod is an empty domain for the spread constraints of
+    those placed before. Where that breaks a promise, all is laid out anew
+    with those domains foreseen, which can only make the promises safer.
+    """
+    foreseen: Openings = {}
+    while True:
+        layout = _lay_out(snapshot, foreseen)
+        opened = layout.buyer.topology.opened()
+        if _is_covered(opened, foreseen) or not _is_strained(layout):
+            return layout
+        for key, domains in opened.items():
+            known = foreseen.setdefault(key, {})
+            for domain, nodes in domains.items():
+                known[domain] = max(nodes, known.get(domain, 0))
+
+
+def _is_covered(opened: Openings, foreseen: Openings) -> bool:
+    return all(
+        nodes <= foreseen.get(key, {}).get(domain, 0)
+        for key, domains in opened.items()
+        for domain, nodes in domains.items()
+    )
+
+
+def _is_strained(layout: Layout) -> bool:
+    """Whether some pod on a node to come could be refused by its spread constraints, if the others came first."""
+    if any(
+        one.bound is not None and one.bound.is_strained(run.view, run.marks)
+        for run in layout.purchase.packing.runs
+        for one, _ in run.contents
+    ):
+        return True
+    return any(
+        place.is_upcoming and one.bound is not None and one.bound.is_strained(place.view)
+        for one in layout.classes
+        if one.bound is not None
+        for pod in one.pods
+        if (place := layout.housed.get(pod.uid)) is not None
+    )
+
+
+def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     index = Index(snapshot)
     candidates = choose_candidates(snapshot, index.census.pending)
     classes, dimensions = classify(candidates.pods)
@@ -71,11 +115,12 @@ def lay_out(snapshot: Snapshot) -> Layout:
     )
     stock = take_stock(shelves)
     market = open_market(snapshot, index, shelves.templates, stock, dimensions)
-    topology = build_topology(snapshot, index, classes)
+    topology = build_topology(snapshot, index, classes, foreseen)
     settle_residents(topology, shelves, stock, market)
     ordered = _ordered(classes, market)
     layout = Layout(
         candidates=candidates,
+        shelves=shelves,
         classes=classes,
         stock=stock,
         market=market,

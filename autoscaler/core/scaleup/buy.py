@@ -61,7 +61,7 @@ class Buyer:
         while waiting:
             one = waiting[0]
             tier = self._tier_for(one) if left[id(one)] else None
-            placed = self._buy_in(tier, waiting, left) if tier is not None else {}
+            placed = self._fill_up([one], left) if tier is None else self._buy_in(tier, waiting, left)
             if not placed.get(id(one)):
                 waiting.pop(0)
                 if one.bound is not None and left[id(one)]:
@@ -81,12 +81,20 @@ class Buyer:
             if left[id(one)] and (one is first or self._tier_for(one) == tier)
         ]
         placed = Counter(self._commit(self._best(tier, wanted, first)))
-        for one in waiting:  # room on nodes already planned comes first, whatever their tier
-            wish = left[id(one)] - placed[id(one)]
-            placed[id(one)] += self.purchase.packing.fill(one, wish) if wish else 0
         for number, count in placed.items():
             left[number] -= count
-        return {number: count for number, count in placed.items() if count}
+        placed.update(self._fill_up(waiting, left))
+        return placed
+
+    def _fill_up(self, waiting: Iterable[PodClass], left: dict[int, int]) -> dict[int, int]:
+        """Use the room on nodes already planned, whatever their tier; return the pods placed by class."""
+        placed: dict[int, int] = {}
+        for one in waiting:
+            count = self.purchase.packing.fill(one, left[id(one)]) if left[id(one)] else 0
+            if count:
+                left[id(one)] -= count
+                placed[id(one)] = count
+        return placed
 
     def hosts(self, family: Family, one: PodClass) -> Hosts:
         """The family's offers whose empty node takes pods of the class, and how many; caps and rules aside."""

@@ -31,6 +31,7 @@ def fill_stock(stock: Stock, classes: Sequence[PodClass], topology: Topology) ->
     if topology.is_active:
         for place in stock.upcoming:
             topology.join(place.view)
+        topology.expect()
     empty = [replace(place) for place in stock.upcoming]
     mark = topology.mark()
     wanting = _queue(stock.upcoming, classes)

@@ -46,6 +46,12 @@ class Spread(NamedTuple):
         return max(0, others + self.max_skew - count)
 
 
+    def is_exceeded(self, count: int) -> bool:
+        """Whether a domain that has `count` is further above the least than allowed."""
+        least = self.tally.least if self.tally.domains >= self.min_domains else 0
+        return count - least > self.max_skew
+
+
 class Apart(NamedTuple):
     """Pods that must not be in the same domain; `counts_self`: not even two of the class."""
 
@@ -161,6 +167,14 @@ class Rules:
             elif domain is not None:
                 tally.count(domain, nodes * pods)
         return {**(marks or {}), **changed} if changed else marks
+
+    def is_strained(self, node: NodeView, marks: Marks = None) -> bool:
+        """Whether a spread constraint would refuse a pod of the class where one is now, were it the last to come."""
+        for spread in (*self.wide.spreads, *self.per_node.spreads):
+            domain = spread.tally.domain_of(node)
+            if domain is not None and spread.is_exceeded(_count(spread.tally, domain, marks)):
+                return True
+        return False
 
     def is_alike(self, left: NodeView, right: NodeView) -> bool:
         """Whether a pod of the class may move between two new nodes without any rule noticing."""

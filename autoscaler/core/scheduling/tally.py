@@ -9,6 +9,7 @@ Source: kubernetes/pkg/scheduler/framework/plugins/{podtopologyspread,interpodaf
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from autoscaler.core.model import HOSTNAME_LABEL
@@ -108,7 +109,7 @@ class SpreadTally(Tally):
     `levels` says how many domains have each count.
     """
 
-    __slots__ = ("_nodes", "domains", "least", "levels", "scope")
+    __slots__ = ("_known", "_nodes", "domains", "expected", "foreseen", "least", "levels", "scope")
 
     def __init__(self, key: str, journal: list[Deed], scope: Scope) -> None:
         super().__init__(key, journal)
@@ -116,6 +117,8 @@ class SpreadTally(Tally):
         self.domains = 0
         self.levels: dict[int, int] = {}
         self.least = 0
+        self.expected = self.foreseen = 0  # new nodes that count as empty although they are not opened yet
+        self._known: frozenset[str] = frozenset()
         self._nodes: dict[str, int] = {}
 
     def _look_up(self, node: NodeView) -> str | None:
@@ -148,6 +151,7 @@ class SpreadTally(Tally):
     def _join(self, domain: str, nodes: int, level: int) -> None:
         if domain == NEW_HOST:
             self._add_domains(level, nodes)
+            self._meet(nodes)
             return
         before = self._nodes.get(domain, 0)
         self._nodes[domain] = before + nodes
@@ -156,6 +160,28 @@ class SpreadTally(Tally):
             self._add_domains(0, 1)
         elif before and not before + nodes:
             self._add_domains(self.counts.pop(domain), -1)
+
+    def _meet(self, nodes: int) -> None:
+        """New nodes are those that were expected, as far as any were; `expected` goes below 0 to be undone rightly."""
+        before = max(0, self.expected)
+        self.expected -= nodes
+        self._add_domains(0, max(0, self.expected) - before)
+
+    def expect(self, domains: Mapping[str, int]) -> None:
+        """From here on nodes are opened; count in what they will be: domains, and so many new hosts."""
+        self._known = frozenset(self._nodes)
+        for domain, nodes in domains.items():
+            if domain == NEW_HOST:
+                self.expected = self.foreseen = nodes
+                self._add_domains(0, nodes)
+            else:
+                self._join(domain, 1, 0)
+
+    def opened(self) -> dict[str, int]:
+        """The domains that were opened since, and how many new hosts."""
+        found = {domain: 1 for domain, nodes in self._nodes.items() if nodes and domain not in self._known}
+        hosts = self.foreseen - self.expected
+        return {**found, NEW_HOST: hosts} if hosts else found
 
     def _shift(self, domain: str, pods: int) -> None:
         before = self.counts.get(domain)

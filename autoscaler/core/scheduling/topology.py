@@ -25,6 +25,8 @@ from autoscaler.core.scheduling.selectors import Namespaces, PodQuery, query_of,
 from autoscaler.core.scheduling.tally import NEW_HOST, Deed, Scope, SpreadTally, Tally
 from autoscaler.core.snapshot import DaemonSet, Snapshot
 
+SpreadKey = tuple[PodQuery, str, Scope]
+Openings = dict[SpreadKey, dict[str, int]]  # domains that a plan opens, and how many new hosts
 Repulsion = tuple[PodQuery, str]  # an anti-affinity term: what it keeps away, and the topology key
 
 
@@ -47,7 +49,7 @@ class _Books:
     """Tallies by what they count; pods that match all queries of a key, or that carry a repulsion."""
 
     journal: list[Deed] = field(default_factory=list)
-    spreads: dict[tuple[PodQuery, str, Scope], SpreadTally] = field(default_factory=dict)
+    spreads: dict[SpreadKey, SpreadTally] = field(default_factory=dict)
     matching: dict[tuple[tuple[PodQuery, ...], str], Tally] = field(default_factory=dict)
     carrying: dict[Repulsion, Tally] = field(default_factory=dict)
 
@@ -67,7 +69,8 @@ class _Books:
 class Topology:
     """The tallies of one pass; `is_active` tells whether there are any."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, foreseen: Openings | None = None) -> None:
+        self._foreseen = foreseen or {}
         self._namespaces = Namespaces(snapshot.namespaces)
         self._books = _Books()
         self._repelled: dict[tuple[int, str], tuple[Labels, list[Repulsion]]] = {}
@@ -117,6 +120,15 @@ class Topology:
                 tally.join(domain, 1)
         for rules in self._residents_of(node):
             rules.place(node, 1)
+
+    def expect(self) -> None:
+        """From here on new nodes are opened; those foreseen count already."""
+        for key, tally in self._books.spreads.items():
+            tally.expect(self._foreseen.get(key, {}))
+
+    def opened(self) -> Openings:
+        """The domains that this plan opened, by spread constraint."""
+        return {key: found for key, tally in self._books.spreads.items() if (found := tally.opened())}
 
     def open(self, node: NodeView, nodes: int) -> Marks:
         """So many equal new nodes count from here on; return what the DaemonSets mark them with."""
@@ -291,9 +303,11 @@ def _part(spreads: Sequence[Spread], affinity: Sequence[Tally], apart: Sequence[
     )
 
 
-def build_topology(snapshot: Snapshot, index: Index, classes: Sequence[PodClass]) -> Topology:
+def build_topology(
+    snapshot: Snapshot, index: Index, classes: Sequence[PodClass], foreseen: Openings | None = None
+) -> Topology:
     """Give every class its rules, and count the cluster once, where any of them asks for it."""
-    topology = Topology(snapshot)
+    topology = Topology(snapshot, foreseen)
     repelling = {key_of(pod): pod for pod in index.census.repelling}
     bound = any(one.spec.affinity or one.spec.anti_affinity or one.spec.has_hard_spread for one in classes)
     if not bound and not (repelling and classes):
