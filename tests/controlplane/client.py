@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import yaml
@@ -50,7 +50,16 @@ class Client:
         self._headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
         self._tls = _tls(cluster, user, kubeconfig.parent)
         self._local = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
         self._threads = ThreadPoolExecutor(8, "client")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+        for connection in self._connections:
+            connection.close()
 
     @property
     def address(self) -> str:
@@ -105,6 +114,8 @@ class Client:
     def _connection(self, *, fresh: bool) -> http.client.HTTPConnection:
         known = getattr(self._local, "connection", None)
         if known is None or fresh:
+            if known is not None:
+                known.close()
             host, port = self._server.hostname or "", self._server.port
             plain = self._server.scheme == "http"
             known = (
@@ -113,6 +124,7 @@ class Client:
                 else http.client.HTTPSConnection(host, port, timeout=30, context=self._tls)
             )
             self._local.connection = known
+            self._connections.append(known)
         return known
 
 
@@ -133,7 +145,7 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], base: Path) -> ssl
         return context
 
 
-def wait_for(condition: Callable[[], R], what: str, seconds: float = PATIENCE) -> R:
+def wait_for(condition: Callable[[], R | None], what: str, seconds: float = PATIENCE) -> R:
     """The first true value of the condition; fails with `what` when it never comes."""
     deadline = clock.monotonic() + seconds
     while not (found := condition()):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from tests.controlplane.client import Client, Json, Refused, wait_for
@@ -60,7 +60,7 @@ class Cluster:
     def __post_init__(self) -> None:
         self.client = Client(self.kubeconfig)
 
-    def open(self) -> None:
+    def __enter__(self) -> Self:
         """Make the namespace, and wait until pods may be created there."""
         try:
             self.client.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
@@ -69,6 +69,11 @@ class Cluster:
                 raise
         accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
         wait_for(lambda: self.client.items(accounts), "the namespace's ServiceAccount")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.client:
+            self.sweep()
 
     def sweep(self) -> None:
         """Take everything away that tests have made."""
@@ -137,11 +142,11 @@ def hollow(name: str, *, zone: str = "eu-west-3a", labels: Mapping[str, str] | N
     resources = {"cpu": "4", "memory": "16Gi", "pods": "110", "ephemeral-storage": "100Gi"}
     resources |= {key.replace("_", "-"): value for key, value in amounts.items()}
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "hollow"}
-    own = {HOSTNAME_LABEL: name, ZONE_LABEL: zone, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+    own = {HOSTNAME_LABEL: name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     return {
         "kind": "Node",
         "apiVersion": "v1",
-        "metadata": {"name": name, "labels": {**own, **(labels or {}), OURS: "true"}},
+        "metadata": {"name": name, "labels": {ZONE_LABEL: zone, **(labels or {}), **own, OURS: "true"}},
         "spec": {"taints": list(taints), **({"providerID": provider_id} if provider_id else {})},
         "status": {"capacity": resources, "allocatable": resources, "conditions": [ready]},
     }

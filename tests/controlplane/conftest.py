@@ -51,15 +51,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The cluster for the whole session."""
     foreign = os.environ.get(FOREIGN)
     if foreign:
-        cluster = Cluster(Path(foreign).expanduser(), is_ours=False)
-        cluster.open()
-        cluster.sweep()
-        yield cluster
+        with Cluster(Path(foreign).expanduser(), is_ours=False) as cluster:
+            cluster.sweep()
+            yield cluster
         return
     with ControlPlane.start(build.folder(), tmp_path_factory.mktemp("controlplane")) as plane:
-        cluster = Cluster(plane.kubeconfig, is_ours=True, audit=AuditLog(plane.audit_log), etcd=plane.etcd)
-        cluster.open()
-        yield cluster
+        audit = AuditLog(plane.audit_log)
+        with Cluster(plane.kubeconfig, is_ours=True, audit=audit, etcd=plane.etcd) as cluster:
+            yield cluster
 
 
 @pytest.fixture

@@ -17,23 +17,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from autoscaler import clock
-from autoscaler.core.decision import Decision, Outcome
+from autoscaler.core.decision import Outcome
 from autoscaler.core.model import Node, Pod
 from autoscaler.core.planner import plan
 from autoscaler.core.policy import Policy
-from autoscaler.core.quantity import format_amount
-from autoscaler.core.scaleup.template import build_template
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.offline import read_cluster
 from tests.controlplane import build
 from tests.controlplane.client import Json
-from tests.controlplane.cluster import NAMESPACE, Cluster, hollow, node_of, read_events
+from tests.controlplane.cluster import NAMESPACE, Cluster, node_of, read_events
 from tests.controlplane.oracle import ANY, Oracle
+from tests.controlplane.promises import promises_of
 from tests.controlplane.server import ControlPlane
 from tests.controlplane.worlds import World
 from tests.controlplane.worlds import build as build_world
-
-PROMISED = (Outcome.LAUNCH, Outcome.FITS_EXISTING)
 
 
 @dataclass
@@ -97,22 +94,18 @@ class Fidelity:
         """Carry the plan out and let the scheduler bind, pod by pod, where we promised."""
         self._create_waiting(world.pending)
         snapshot = replace(self._snapshot(), groups=tuple(world.groups))
-        first = plan(snapshot)
-        bought = list(new_nodes(snapshot, first))
-        self._cluster.add_nodes(bought)
-        self._oracle.wait_for_nodes([node["metadata"]["name"] for node in bought])
-        snapshot = self._snapshot()
-        places = {key.name: verdict.node for key, verdict in plan(snapshot).verdicts.items()}
         self._delete_pending(world)
-        promised = {key.name for key, verdict in first.verdicts.items() if verdict.outcome in PROMISED}
-        for name in sorted(promised):
-            if places[name] is None:
-                self._differ(world, f"{name}: promised a place, which the plan itself no longer finds", name)
+        promises = promises_of(snapshot)
+        bought = [node["metadata"]["name"] for node in promises.nodes]
+        self._cluster.add_nodes(promises.nodes)
+        self._oracle.wait_for_nodes(bought)
+        self._oracle.cordoned = frozenset(node.name for node in snapshot.nodes if node.is_cordoned)
         waiting = {pod["metadata"]["name"]: pod for pod in world.pending}
-        self._oracle.bind((waiting[name], str(node)) for name, node in places.items() if node is not None)
+        self._oracle.bind((waiting[name], node) for name, node in promises.places.items())
+        places = {name: promises.places.get(name) for name in waiting}
         self._oracle.bind((waiting[name], ANY) for name, node in places.items() if node is None)
         self.score.nodes_bought += len(bought)
-        self._judge(world, places, {node["metadata"]["name"] for node in bought})
+        self._judge(world, places, set(bought))
 
     def _judge(self, world: World, places: Mapping[str, str | None], bought: set[str]) -> None:
         pods = {pod["metadata"]["name"]: pod for pod in self._cluster.pods()}
@@ -165,21 +158,6 @@ def _full(node: Node) -> Node:
     return replace(node, allocatable=node.allocatable.with_amounts({"pods": 0}))
 
 
-def new_nodes(snapshot: Snapshot, decision: Decision) -> Iterator[Json]:
-    """The nodes that the plan's launches promise, as their kubelets would register them."""
-    groups = {group.name: group for group in snapshot.groups}
-    for launch in decision.launches:
-        group = groups[launch.group]
-        template = build_template(group, (), snapshot.policy)
-        assert template is not None
-        zone = launch.zone or group.zones[0]
-        amounts = {name: format_amount(name, amount) for name, amount in template.allocatable.items()}
-        taints = [{"key": each.key, "value": each.value, "effect": str(each.effect)} for each in template.taints]
-        for number in range(launch.count):
-            name = f"new-{launch.group}-{zone[-1]}-{number}"
-            yield hollow(name, zone=zone, labels=template.view(zone).labels, taints=taints, **amounts)
-
-
 def run(numbers: Sequence[int], cluster: Cluster, folder: Path, tell: Callable[[Score], None] | None = None) -> Score:
     """Compare the worlds of these numbers; `tell` hears the score after each."""
     with Oracle.start(cluster, build.folder(), folder) as oracle:
@@ -206,9 +184,11 @@ def main(count: int, first: int) -> int:
         if score.worlds % 20 == 0 or score.worlds == count:
             say(str(score))
 
-    with TemporaryDirectory() as name, ControlPlane.start(build.folder(), Path(name)) as plane:
-        cluster = Cluster(plane.kubeconfig, is_ours=True)
-        cluster.open()
+    with (
+        TemporaryDirectory() as name,
+        ControlPlane.start(build.folder(), Path(name)) as plane,
+        Cluster(plane.kubeconfig, is_ours=True) as cluster,
+    ):
         score = run(range(first, first + count), cluster, plane.folder, tell)
     for line in score.disagreements:
         say(line)

@@ -3,7 +3,7 @@
 A second kube-scheduler with all its filters runs beside the cluster's own and
 shows us, through its extender hook, the nodes that passed them. We answer by
 what the pod's annotation says: none of them (a probe), one of them (the place
-that was promised), or all. So neither question nor pin changes the pod's
+that was promised), or any but the cordoned ones, to which we send nobody. So neither question nor pin changes the pod's
 constraints. It never preempts: nothing that is loaded may move.
 """
 
@@ -36,6 +36,7 @@ class Oracle:
         self._cluster = running
         self._passed: dict[str, frozenset[str]] = {}  # by pod name, as first asked
         self._barriers = 0
+        self.cordoned: frozenset[str] = frozenset()
         self.url = ""
 
     @classmethod
@@ -79,12 +80,19 @@ class Oracle:
         return {name: self._passed.get(name, frozenset()) for name in names}
 
     def bind(self, pods: Iterable[tuple[Json, str]]) -> None:
-        """Create pods one after another, each to be bound to the node named with it, or to nothing else."""
-        names = set()
-        for pod, node in pods:
-            self._cluster.client.create(cluster.pods_path(), _for_oracle(pod, node))
-            names.add(pod["metadata"]["name"])
-        self._wait_judged(names)
+        """Create pods one after another, each to be bound to the node named with it, or to nothing else.
+
+        One that waited for a later one gets another chance, as it would from the scheduler itself.
+        """
+        left = {pod["metadata"]["name"]: _for_oracle(pod, node) for pod, node in pods}
+        before = 0
+        while len(left) != before:
+            before = len(left)
+            for pod in left.values():
+                self._cluster.client.delete(cluster.pods_path(pod["metadata"]["name"]))
+                self._cluster.client.create(cluster.pods_path(), pod)
+            bound = {pod["metadata"]["name"] for pod in self._wait_judged(left) if cluster.node_of(pod)}
+            left = {name: pod for name, pod in left.items() if name not in bound}
 
     def answer(self, asked: Json) -> Json:
         """What the scheduler is told: which of the nodes that passed its filters it may take."""
@@ -92,16 +100,17 @@ class Oracle:
         passed: list[str] = asked["NodeNames"]
         self._passed.setdefault(meta["name"], frozenset(passed))
         pin = meta["annotations"][PIN]
-        kept = [name for name in passed if pin in (name, ANY)]
+        kept = [name for name in passed if pin == name or (pin == ANY and name not in self.cordoned)]
         refused = {name: "not asked for" for name in passed if name not in kept}
         return {"NodeNames": kept, "FailedNodes": {}, "FailedAndUnresolvableNodes": refused, "Error": ""}
 
-    def _wait_judged(self, names: Collection[str]) -> None:
-        def judged() -> bool:
+    def _wait_judged(self, names: Collection[str]) -> list[Json]:
+        def judged() -> list[Json] | None:
             pods = [pod for pod in self._cluster.pods() if pod["metadata"]["name"] in names]
-            return len(pods) == len(names) and all(cluster.node_of(pod) or cluster.is_refused(pod) for pod in pods)
+            done = len(pods) == len(names) and all(cluster.node_of(pod) or cluster.is_refused(pod) for pod in pods)
+            return pods if done else None
 
-        wait_for(judged, "the scheduler to judge every pod")
+        return wait_for(judged, "the scheduler to judge every pod") if names else []
 
     def _start(self, binaries: Path, folder: Path) -> Process:
         path = folder / "oracle.yaml"

@@ -105,14 +105,14 @@ class _Starter:
         self._certify()
         self._start_etcd()
         self._start_api_server()
-        client = Client(self._folder / "admin.kubeconfig")
-        self._wait(lambda: _is_ready(client), "the API server to be ready")
-        self._start_controllers()
-        self._start_scheduler()
-        wait = self._wait
-        wait(lambda: client.items("/api/v1/namespaces/default/serviceaccounts"), "the default ServiceAccount")
+        with Client(self._folder / "admin.kubeconfig") as client:
+            self._wait(lambda: _is_ready(client), "the API server to be ready")
+            self._start_controllers()
+            self._start_scheduler()
+            accounts = "/api/v1/namespaces/default/serviceaccounts"
+            self._wait(lambda: client.items(accounts), "the default ServiceAccount")
         for port, name in ((self._ports[3], "kube-controller-manager"), (self._ports[4], "kube-scheduler")):
-            wait(partial(_listens, port), f"{name} to listen")
+            self._wait(partial(_listens, port), f"{name} to listen")
         return ControlPlane(self._folder, self._binaries, self._server, self._etcd)
 
     def stop(self) -> None:
@@ -152,6 +152,7 @@ class _Starter:
             initial_advertise_peer_urls=peer,
             initial_cluster=f"default={peer}",
             unsafe_no_fsync="true",
+            watch_progress_notify_interval="1s",  # so that bookmarks of quiet kinds move on; kubeadm's figure is 5s
             log_level="warn",
         )
 

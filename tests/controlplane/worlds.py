@@ -23,8 +23,8 @@ ZONES = builders.ZONES
 CORES = ("1", "1930m", "2", "4", "8")
 MEMORIES = ("1Gi", "2Gi", "3843Mi", "8Gi")
 POD_COUNTS = ("2", "4", "8", "110")
-CPUS = ("0", "50m", "100m", "250m", "500m", "930m", "1", "1500m", "2", "4")
-SIZES = ("0", "64Mi", "256Mi", "512Mi", "1Gi", "1843Mi", "2Gi", "4Gi")
+CPUS = ("0", "50m", "100m", "100m", "250m", "250m", "500m", "500m", "930m", "1", "1500m", "2", "4")
+SIZES = ("0", "64Mi", "64Mi", "256Mi", "256Mi", "512Mi", "1Gi", "1843Mi", "2Gi", "4Gi")
 LABELS: Mapping[str, Sequence[str]] = {
     "team": ("red", "blue", ""),
     "disk": ("ssd", "hdd"),
@@ -38,6 +38,8 @@ TAINTS = (
     Taint("gpu", "", Effect.NO_SCHEDULE),
     Taint("soft", "yes", Effect.PREFER_NO_SCHEDULE),
 )
+
+WISHES_PER_POD = 1.6  # on average; with more of them hardly a pod fits anywhere
 
 Chance = random.Random
 Wish = Callable[[Chance, Json], None]
@@ -68,7 +70,7 @@ def build(seed: int, wishes: Sequence[Wish] | None = None) -> World:
         for copy in range(chance.choice((1, 1, 2, 4))):
             meta = {**kind["metadata"], "name": f"wait-{number}-{copy}"}
             world.pending.append({**kind, "metadata": meta})
-    world.groups = [_group(chance, f"group-{number}") for number in range(chance.randint(0, 3))]
+    world.groups = [_group(chance, f"group{number}") for number in range(chance.randint(0, 3))]
     return world
 
 
@@ -107,7 +109,7 @@ def _pod(chance: Chance, name: str, wishes: Sequence[Wish], node: str = "") -> J
         name, node=node, labels={"app": chance.choice(APPS)}, cpu=chance.choice(CPUS), memory=chance.choice(SIZES)
     )
     for wish in wishes:
-        if chance.random() < 0.25:
+        if chance.random() < WISHES_PER_POD / len(wishes):
             wish(chance, made)
     if node:
         made["spec"].pop("nodeSelector", None)  # it is there, whatever it wishes
@@ -257,7 +259,7 @@ def _spread(chance: Chance, made: Json, key: str) -> None:
     if chance.random() < 0.2 and constraint["whenUnsatisfiable"] == "DoNotSchedule":
         constraint["minDomains"] = chance.randint(1, 4)
     if chance.random() < 0.2:
-        constraint["matchLabelKeys"] = ["version"]
+        constraint |= {"matchLabelKeys": ["version"], "labelSelector": _selector_by_app(chance)}
         made["metadata"]["labels"].setdefault("version", chance.choice("12"))
     made["spec"].setdefault("topologySpreadConstraints", []).append(constraint)
 
@@ -281,7 +283,8 @@ def _pod_term(chance: Chance, made: Json) -> Json:
     elif shape < 0.25:
         term["namespaces"] = ["nowhere"]
     elif shape < 0.35:
-        term[chance.choice(("matchLabelKeys", "mismatchLabelKeys"))] = ["version"]
+        term |= {chance.choice(("matchLabelKeys", "mismatchLabelKeys")): ["version"]}
+        term["labelSelector"] = _selector_by_app(chance)
         made["metadata"]["labels"].setdefault("version", chance.choice("12"))
     return term
 
@@ -290,11 +293,15 @@ def _selector(chance: Chance) -> Json:
     shape = chance.random()
     if shape < 0.1:
         return {}
-    if shape < 0.3:
+    if shape < 0.2:
+        return {"matchExpressions": [{"key": "version", "operator": chance.choice(("Exists", "DoesNotExist"))}]}
+    return _selector_by_app(chance)
+
+
+def _selector_by_app(chance: Chance) -> Json:
+    if chance.random() < 0.2:
         values = chance.sample(APPS, 2)
         return {"matchExpressions": [{"key": "app", "operator": chance.choice(("In", "NotIn")), "values": values}]}
-    if shape < 0.4:
-        return {"matchExpressions": [{"key": "version", "operator": chance.choice(("Exists", "DoesNotExist"))}]}
     return {"matchLabels": {"app": chance.choice(APPS)}}
 
 
@@ -314,6 +321,8 @@ ENABLED: tuple[Wish, ...] = (
     by_more_containers,
     by_pod_level_resources,
     by_limits_alone,
+    by_zone_spread,
+    by_host_spread,
+    by_pod_affinity,
+    by_pod_anti_affinity,
 )
-# Not judged by the planner yet: add them to ENABLED as they come.
-WAITING: tuple[Wish, ...] = (by_zone_spread, by_host_spread, by_pod_affinity, by_pod_anti_affinity)

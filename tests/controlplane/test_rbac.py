@@ -1,0 +1,183 @@
+"""The chart on a real control plane: its objects are taken, and its roles are enough and not too much."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoscaler.emulator.aws.model import InstanceEvent
+from autoscaler.emulator.aws.server import AwsEmulator, EmulatorConfig
+from autoscaler.emulator.aws.world import Delays
+from autoscaler.emulator.child import ChildController
+from tests.controlplane.account import Account
+from tests.controlplane.client import Json, Refused, wait_for
+from tests.controlplane.cluster import NAMESPACE, Cluster, hollow, node_of, pod, pods_path
+from tests.deploy.chart import VALUES, Rendering, render
+
+pytestmark = pytest.mark.controlplane
+
+FILES = sorted(VALUES.glob("*.yaml"))
+RBAC = "rbac.authorization.k8s.io/v1"
+PLURALS = {
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "ConfigMap": "configmaps",
+    "Deployment": "deployments",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
+    "Service": "services",
+    "ServiceAccount": "serviceaccounts",
+}
+FOREIGN_KINDS = {"ServiceMonitor", "PrometheusRule"}  # of the Prometheus Operator, which is not there
+GROUP = "spot-a"
+
+
+def path_of(manifest: Json) -> str:
+    """The collection that the object goes into."""
+    version, namespace = manifest["apiVersion"], manifest["metadata"].get("namespace")
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    return (
+        f"{root}/namespaces/{namespace}/{PLURALS[manifest['kind']]}"
+        if namespace
+        else f"{root}/{PLURALS[manifest['kind']]}"
+    )
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_api_server_takes_every_rendering(controlplane: Cluster, file: Path) -> None:
+    for manifest in render(file=file, namespace=NAMESPACE).objects:
+        if manifest["kind"] not in FOREIGN_KINDS:
+            manifest["metadata"].setdefault("namespace", NAMESPACE if manifest["kind"] == "ConfigMap" else None)
+            path = path_of(manifest)
+            manifest["metadata"] = {key: value for key, value in manifest["metadata"].items() if value is not None}
+            controlplane.client.create(f"{path}?dryRun=All&fieldValidation=Strict", manifest)
+
+
+def test_the_pod_is_admitted_as_restricted(own: Cluster) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    own.client.patch(f"/api/v1/namespaces/{NAMESPACE}", {"metadata": {"labels": labels}})
+    try:
+        spec = render(namespace=NAMESPACE).pod | {"serviceAccountName": "default"}
+        manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "autoscaler"}, "spec": spec}
+        own.client.create(f"{pods_path()}?dryRun=All", manifest)
+        manifest["spec"] = {**spec, "securityContext": {}}
+        with pytest.raises(Refused, match="violates PodSecurity"):
+            own.client.create(f"{pods_path()}?dryRun=All", manifest)
+    finally:
+        own.client.patch(f"/api/v1/namespaces/{NAMESPACE}", {"metadata": {"labels": dict.fromkeys(labels)}})
+
+
+@contextmanager
+def installed(cluster: Cluster, rendering: Rendering) -> Iterator[Account]:
+    """The chart's ServiceAccount with its rights, for the length of the block."""
+    kinds = ("ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding", "ConfigMap")
+    manifests = [each for kind in kinds for each in rendering.all(kind)]
+    made: list[str] = []
+    try:
+        for manifest in manifests:
+            cluster.client.create(path_of(manifest), manifest)
+            made.append(f"{path_of(manifest)}/{manifest['metadata']['name']}")
+        account = Account(cluster, rendering.one("ServiceAccount")["metadata"]["name"])
+        account.wait_permitted(rendering.one("ClusterRole")["rules"][0])
+        yield account
+    finally:
+        for path in reversed(made):
+            cluster.client.delete(path)
+
+
+@contextmanager
+def an_account(cluster: Cluster) -> Iterator[AwsEmulator]:
+    """An AWS with one group, whose instances become hollow nodes."""
+
+    def follow(event: InstanceEvent) -> None:
+        if event.kind == "in-service":
+            provider = f"aws:///{event.zone}/{event.id}"
+            cluster.client.create("/api/v1/nodes", hollow(event.id, zone=event.zone, provider_id=provider))
+
+    delays = Delays(launch=0.1, boot=0.2, terminate=0.2, retry=0.5)
+    with AwsEmulator.start(EmulatorConfig(delays=delays)) as aws:
+        aws.world.subscribe(follow)
+        tags = {"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/prod": "owned"}
+        aws.create_group(name=GROUP, market="spot", tags=tags, instance_types=["m5.xlarge"])
+        yield aws
+
+
+@contextmanager
+def running(cluster: Cluster, rendering: Rendering, aws: AwsEmulator, folder: Path) -> Iterator[ChildController]:
+    """The controller as the chart starts it, under the chart's ServiceAccount."""
+    with installed(cluster, rendering) as account:
+        environment = {
+            "AWS_ENDPOINT_URL": aws.url,
+            "AWS_REGION": aws.config.region,
+            "AWS_ACCESS_KEY_ID": "emulator",
+            "AWS_SECRET_ACCESS_KEY": "emulator",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "KUBECONFIG": str(account.write_kubeconfig(folder / "kubeconfig")),
+        }
+        with ChildController.start(rendering.container["args"][1:], environment) as child:
+            child.wait_ready()
+            yield child
+
+
+def requests(cluster: Cluster, rendering: Rendering) -> list[Json]:
+    """What the ServiceAccount has asked, by the audit log."""
+    assert cluster.audit is not None
+    user = f"system:serviceaccount:{NAMESPACE}:{rendering.one('ServiceAccount')['metadata']['name']}"
+    return [row for row in cluster.audit.entries() if row["user"]["username"] == user]
+
+
+def rights_used(rows: list[Json]) -> set[tuple[str, str, str]]:
+    """(API group, resource, verb) of every request for an object."""
+    return {
+        (asked.get("apiGroup", ""), "/".join(filter(None, (asked["resource"], asked.get("subresource")))), row["verb"])
+        for row in rows
+        if (asked := row.get("objectRef"))
+    }
+
+
+def rights_given(rendering: Rendering) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for kind in ("ClusterRole", "Role")
+        for group, resource, verb, _ in rendering.rules(kind)
+    }
+
+
+def denied(rows: list[Json]) -> list[Any]:
+    return [
+        (row["verb"], row["requestURI"], row["responseStatus"].get("message"))
+        for row in rows
+        if row["responseStatus"]["code"] in (401, 403)
+    ]
+
+
+def test_a_node_is_bought_under_the_charts_roles(own: Cluster, tmp_path: Path) -> None:
+    priorities = {"expanderPriorities": {"10": [".*"]}}
+    rendering = render({"autoDiscovery": {"clusterName": "prod"}, **priorities}, namespace=NAMESPACE)
+    with an_account(own) as aws, running(own, rendering, aws, tmp_path):
+        own.add_pods([pod("web", cpu="3")])
+        wait_for(lambda: all(node_of(each) for each in own.pods()), "the pod to be placed on a bought node")
+        wait_for(lambda: own.events("TriggeredScaleUp"), "its event")
+    rows = requests(own, rendering)
+    assert not denied(rows)
+    assert ("coordination.k8s.io", "leases", "update") in rights_used(rows), "the lease was released at the end"
+    unused = rights_given(rendering) - rights_used(rows)
+    print(f"not used by this run: {json.dumps(sorted(unused))}")
+    assert not {verb for group, resource, verb in unused if resource in ("pods", "nodes") and verb in ("list", "watch")}
+
+
+def test_a_dry_run_asks_for_nothing_but_reading(own: Cluster, tmp_path: Path) -> None:
+    rendering = render(file=VALUES / "shadow.yaml", namespace=NAMESPACE)
+    with an_account(own) as aws, running(own, rendering, aws, tmp_path) as child:
+        own.add_pods([pod("web", cpu="3")])
+        child.wait(lambda: child.events("scale_up.decided") or child.events("pass.done"), 60, "a decision")
+        assert not aws.calls("LaunchInstances")
+    rows = requests(own, rendering)
+    assert not denied(rows)
+    assert {verb for _, _, verb in rights_used(rows)} <= {"get", "list", "watch"}
