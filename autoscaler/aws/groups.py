@@ -127,6 +127,11 @@ class GroupSource:
             if await facts.refresh_requirements():
                 await self._learn_types(documents)
             await self._learn_refreshes(documents)
+        self._show()
+
+    def _show(self) -> None:
+        """Read the documents as they are by now: another refresh may have brought newer ones while this one waited."""
+        documents = [document for _, document in self._documents.values()]
         self._see(documents)
         self._read(documents)
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import anyio
 import pytest
 
 from autoscaler.aws.client import Aws
@@ -64,6 +65,23 @@ async def test_the_static_list_asks_ec2_for_no_types(emulator: AwsEmulator, aws:
     (group,) = await GroupSource(aws, named("a"), static_types=True).refresh()
     assert group.shapes[0].capacity["pods"] == 29
     assert emulator.calls("DescribeInstanceTypes") == []
+
+
+async def test_a_slow_refresh_of_all_never_covers_a_newer_one_of_some(emulator: AwsEmulator, aws: Aws) -> None:
+    emulator.create_group(name="a")
+    source = GroupSource(aws, named("a"))
+    await source.refresh()
+    emulator.faults.hold("DescribeLaunchTemplateVersions")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(source.refresh)
+        with anyio.fail_after(10):
+            while len(emulator.calls("DescribeLaunchTemplateVersions")) < 2:
+                await anyio.sleep(0.01)
+        with emulator.world.lock:
+            emulator.world.groups["a"].desired = 4
+        await source.refresh([GroupName("a")])
+        emulator.faults.release("DescribeLaunchTemplateVersions")
+    assert [group.desired for group in source.groups] == [4]
 
 
 async def test_a_named_refresh_reads_only_these_groups(emulator: AwsEmulator, aws: Aws) -> None:
