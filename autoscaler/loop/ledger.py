@@ -8,14 +8,18 @@ here is needed to be right after a restart, only to be fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from autoscaler.core.decision import LaunchResult, Removal
+from autoscaler.core.decision import Cause, LaunchResult, Removal
 from autoscaler.core.model import GroupFault, GroupName, Instance, InstanceId, Lifecycle, NodeGroup
+from autoscaler.core.scaledown.memory import ScaleDownMemory
+from autoscaler.core.scaledown.outcome import DrainOutcome, Ending
 from autoscaler.core.scaleup.capacity import CapacityMemory
 
+K = TypeVar("K")
 LISTING_LAG = timedelta(minutes=2)  # a listing that still lacks our deed after this is believed
 
 
@@ -24,6 +28,7 @@ class Ledger:
     """Our own deeds, by instance and by group, and the memory of refusals."""
 
     memory: CapacityMemory = field(default_factory=CapacityMemory)
+    scale_down: ScaleDownMemory = field(default_factory=ScaleDownMemory)
     changes: int = 0  # rises with every deed: a pass could now decide differently
     _launched: dict[InstanceId, tuple[GroupName, Instance, datetime]] = field(default_factory=dict)
     _removed: dict[InstanceId, tuple[Removal, datetime]] = field(default_factory=dict)
@@ -32,8 +37,10 @@ class Ledger:
     _faults: dict[GroupName, GroupFault] = field(default_factory=dict)  # what we could not do to a group
 
     def note_results(self, results: Iterable[LaunchResult]) -> None:
-        """Remember what a wave launched."""
+        """Remember what a wave launched; what was launched for pending pods delays scale-down."""
         for result in results:
+            if result.launch.cause is Cause.PENDING and (result.launched or not result.refusals):
+                self.scale_down = merge(self.scale_down, ScaleDownMemory(added={result.launch.group: result.at}))
             for instance in result.launched:
                 self._launched[instance.id] = (result.launch.group, instance, result.at)
 
@@ -74,6 +81,25 @@ class Ledger:
             del self._faults[group]
         else:
             self._faults[group] = fault
+
+    def note_decided(self, decided: ScaleDownMemory | None, at: datetime) -> None:
+        """Take what a pass wants remembered, beside what became of drains while it was planned."""
+        if decided is not None:
+            merged = merge(self.scale_down, decided)
+            blocked = {node: until for node, until in merged.blocked.items() if until > at}
+            self.scale_down = replace(merged, unneeded=decided.unneeded, waiting=decided.waiting, blocked=blocked)
+
+    def note_drain(self, outcome: DrainOutcome, until: datetime) -> None:
+        """Remember how a drain ended; before `until` no other attempt is made on its node."""
+        self.changes += 1
+        news = ScaleDownMemory()
+        if outcome.ending is Ending.REMOVED:
+            news = ScaleDownMemory(removed={outcome.group: outcome.at})
+        elif outcome.ending is Ending.FAILED:
+            news = ScaleDownMemory(failed={outcome.group: outcome.at}, blocked={outcome.node: until})
+        elif outcome.ending is Ending.CALLED_OFF:
+            news = ScaleDownMemory(blocked={outcome.node: until})
+        self.scale_down = merge(self.scale_down, news)
 
     def overlay(self, listed: Sequence[NodeGroup], at: datetime) -> tuple[NodeGroup, ...]:
         """Lay our deeds over a listing; those that are overdue are dropped."""
@@ -126,3 +152,18 @@ class Ledger:
         self._launched = {key: value for key, value in self._launched.items() if at - value[2] < LISTING_LAG}
         self._removed = {key: value for key, value in self._removed.items() if at - value[1] < 3 * LISTING_LAG}
         self._raised = {key: value for key, value in self._raised.items() if at - value[1] < LISTING_LAG}
+
+
+def merge(one: ScaleDownMemory, other: ScaleDownMemory) -> ScaleDownMemory:
+    """Join two memories: the later of both counts."""
+    return replace(
+        one,
+        blocked=_later(one.blocked, other.blocked),
+        added=_later(one.added, other.added),
+        removed=_later(one.removed, other.removed),
+        failed=_later(one.failed, other.failed),
+    )
+
+
+def _later(one: Mapping[K, datetime], other: Mapping[K, datetime]) -> Mapping[K, datetime]:
+    return {**one, **{key: max(at, one.get(key, at)) for key, at in other.items()}} if other else one

@@ -23,7 +23,7 @@ from autoscaler.core.planner import plan
 from autoscaler.core.scaleup.waves import fold_results, note_asked
 from autoscaler.core.snapshot import Snapshot, Wave
 from autoscaler.loop.ledger import Ledger
-from autoscaler.loop.ports import Eyes, Hands, Voice
+from autoscaler.loop.ports import Drains, Eyes, Hands, Voice
 from autoscaler.loop.served import Served
 from autoscaler.publish.report import PassReport, WaveReport, nodes_of
 
@@ -62,11 +62,12 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Senses:
-    """The outside, as a pass meets it. Without hands it is a dry run."""
+    """The outside, as a pass meets it. Without hands it is a dry run; without drains no node is emptied."""
 
     eyes: Eyes
     voice: Voice
     hands: Hands | None
+    drains: Drains | None = None
 
 
 class Pass:
@@ -95,6 +96,7 @@ class Pass:
                 snapshot = replace(eyes.look(clock.now()), wave=wave)
             with course.phase("plan"):
                 decision = await to_thread.run_sync(plan, snapshot)
+            self._ledger.note_decided(decision.scale_down, decision.at)
             results: list[LaunchResult] = []
             if hands is not None:
                 with course.phase("act"):
@@ -110,6 +112,8 @@ class Pass:
             elif hands is not None:
                 with course.phase("act"):
                     await self._remove(hands, snapshot, decision)
+            if self._senses.drains is not None:
+                self._senses.drains.take(snapshot, decision)
             self.next_at = decision.next_at
             voice.passed(_report(course, report, is_dry=hands is None))
             return True

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from autoscaler.core.decision import Launch, LaunchResult, Removal
+from autoscaler.core.decision import Decision, Launch, LaunchResult, Removal
 from autoscaler.core.model import GroupName, NodeGroup
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.publish.report import PassReport, WaveReport
@@ -40,6 +40,13 @@ class Hands(Protocol):
 
     def touched(self, groups: Collection[GroupName]) -> None:
         """Tell that we changed these groups, so that they are read again soon."""
+
+
+class Drains(Protocol):
+    """What empties nodes, beside the passes."""
+
+    def take(self, snapshot: Snapshot, decision: Decision) -> None:
+        """Begin the drains that a pass decided, and see to those that are there; return at once."""
 
 
 class Voice(Protocol):

@@ -29,22 +29,30 @@ from autoscaler.core.model import GroupName
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.cache import Pace as WatchPace
 from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
+from autoscaler.kubernetes.draining.engine import DrainTools
+from autoscaler.kubernetes.draining.nodes import NodeWriter
+from autoscaler.kubernetes.draining.settings import DrainSettings
+from autoscaler.kubernetes.draining.shunning import Shunning
+from autoscaler.kubernetes.draining.volumes import Volumes
 from autoscaler.kubernetes.events import EventRecorder
 from autoscaler.kubernetes.lease import Elector, LeaseSettings, own_identity
 from autoscaler.kubernetes.state import SavedState, StateStore
 from autoscaler.kubernetes.transport import Api, KubernetesSettings
 from autoscaler.kubernetes.transport import connect as connect_kubernetes
 from autoscaler.loop.controller import Controller, Gauges
+from autoscaler.loop.drains import Drainer, DrainParts
 from autoscaler.loop.follow import Follower
 from autoscaler.loop.hands import AwsHands
 from autoscaler.loop.keeper import GroupKeeper, Upkeep
 from autoscaler.loop.ledger import Ledger
 from autoscaler.loop.pace import Pace, Rhythm
 from autoscaler.loop.passes import Pass, Senses
+from autoscaler.loop.recheck import Recheck
 from autoscaler.loop.sight import Sight
 from autoscaler.loop.voice import Speaker
 from autoscaler.metrics import Metrics, series
 from autoscaler.publish.calls import CacheState, count_aws_call, count_caches, count_events
+from autoscaler.publish.drains import DrainTeller
 from autoscaler.publish.events import Anchors, ObjectRef
 from autoscaler.publish.publisher import Publisher
 from autoscaler.web import Health, HealthLimits, Pages, Server
@@ -159,16 +167,24 @@ class Process:
                 max_startup=config.max_startup_time,
             )
         )
-        senses = Senses(eyes=self.sight, voice=self._speaker(), hands=None if config.dry_run else self.hands)
+        speaker = self._speaker()
+        self.drainer = self._drainer(links.api, speaker)
+        senses = Senses(
+            eyes=self.sight,
+            voice=speaker,
+            hands=None if config.dry_run else self.hands,
+            drains=None if config.dry_run else self.drainer,
+        )
         passes = Pass(senses, self.ledger, self._jitter)
         gauges = Gauges(health=self.health, metrics=metrics)
         self.controller = Controller(self.sight, passes, self.pace, self.ledger, gauges)
 
     def _connect_kubernetes(self, links: Links) -> None:
         config = self._config
+        self.identity = own_identity()
         self.elector: Elector | None = None
         if config.leader_elect and not config.dry_run:
-            self.elector = Elector(links.lease_api, LeaseSettings.read(config, own_identity(), self._jitter))
+            self.elector = Elector(links.lease_api, LeaseSettings.read(config, self.identity, self._jitter))
         self.cluster = ClusterCache(
             links.api,
             ClusterSettings(
@@ -204,6 +220,31 @@ class Process:
             jitter=self._jitter,
         )
 
+    def _drainer(self, api: Api, speaker: Speaker) -> Drainer:
+        config = self._config
+        nodes = NodeWriter(api, self._may_write)
+        soft = config.max_bulk_soft_taint_count, config.max_bulk_soft_taint_time.total_seconds()
+        parts = DrainParts(
+            hands=self.hands,
+            ledger=self.ledger,
+            pace=self.pace,
+            speaker=speaker,
+            shunning=Shunning(nodes, *soft),
+            nodes=nodes,
+            pause=config.unremovable_node_recheck_timeout,
+        )
+        tools = DrainTools(
+            api=api,
+            cluster=self.cluster,
+            settings=DrainSettings.read(config),
+            identity=self.identity,
+            may_write=self._may_write,
+            is_paused=lambda: config.paused,
+            objection=Recheck(self.sight).objection,
+            volumes=Volumes(api),
+        )
+        return Drainer(parts, tools)
+
     def _touch(self, names: Collection[GroupName]) -> None:
         self.keeper.touch(names)
 
@@ -220,6 +261,7 @@ class Process:
         return Speaker(
             metrics=self._metrics,
             publisher=Publisher(self._metrics, log, anchors),
+            drains=DrainTeller(self._metrics, log, anchors),
             anchors=anchors,
             cluster=self.cluster,
             recorder=None if self._config.dry_run else self.recorder,
@@ -254,6 +296,7 @@ class Process:
         self.source.remember(inherited.first_seen)
         async with self.store.kept(self._bequest), anyio.create_task_group() as tasks:
             tasks.start_soon(self.follower.run)
+            tasks.start_soon(self.drainer.run)
             await self.controller.run()
 
     def _bequest(self) -> SavedState:

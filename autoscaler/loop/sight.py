@@ -58,6 +58,7 @@ class Sight:
             namespaces=view.namespaces,
             policy=to_policy(self.config, view.tiers),
             memory=self.ledger.memory,
+            scale_down=self.ledger.scale_down,
         )
 
     def change(self) -> object:

@@ -17,6 +17,7 @@ from autoscaler.core.model import GroupFault, GroupName, NodeGroup
 from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
 from autoscaler.metrics import Metrics, series
+from autoscaler.publish.drains import DrainTeller
 from autoscaler.publish.events import WARNING, Anchors, Event, invalid_priorities
 from autoscaler.publish.numbers import count_blind
 from autoscaler.publish.publisher import Publisher
@@ -31,6 +32,7 @@ class Speaker:
 
     metrics: Metrics
     publisher: Publisher
+    drains: DrainTeller
     anchors: Anchors
     cluster: ClusterCache
     recorder: EventRecorder | None
@@ -41,7 +43,7 @@ class Speaker:
     def wave(self, report: WaveReport) -> None:
         """Tell of one wave."""
         self._reasons = ()
-        self._record(self.publisher.tell_wave(report))
+        self.record(self.publisher.tell_wave(report))
 
     def passed(self, report: PassReport) -> None:
         """Tell of a whole pass, and of configuration that it could not use."""
@@ -50,7 +52,7 @@ class Speaker:
         if fault is not None:
             if fault != self._fault:
                 self.metrics.add(series.CONFIG_FAULTS, kind="priorities")
-            self._record((invalid_priorities(self.anchors.priorities._replace(uid=fault.uid), fault.detail),))
+            self.record((invalid_priorities(self.anchors.priorities._replace(uid=fault.uid), fault.detail),))
         self._fault = fault
         self._count_tags(report.last.snapshot.groups)
 
@@ -68,7 +70,8 @@ class Speaker:
             self._reasons = tuple(reasons)
             log.warning("pass.impossible", reasons=list(reasons))
 
-    def _record(self, found: Iterable[Event]) -> None:
+    def record(self, found: Iterable[Event]) -> None:
+        """Have events written; a dry run writes none."""
         if self.recorder is None:
             return
         at = clock.now()

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from autoscaler.core.decision import Outcome, RefusalKind, Why
+from autoscaler.core.decision import DrainCause, Outcome, RefusalKind, Why
 from autoscaler.core.model import LaunchMethod, Market
+from autoscaler.core.scaledown.outcome import Ending
 
 OTHER = "other"
 
@@ -71,6 +72,11 @@ _MARKET = _label("market", Market)
 _DIRECTION = _label("direction", ("minimum", "maximum"))
 _GPU = _label("gpu_resource_name", ("", "nvidia.com/gpu", "amd.com/gpu", "aws.amazon.com/neuron", "habana.ai/gaudi"))
 _FAILURE = _label("reason", ("placeholder-cannot-be-fulfilled", "cloudProviderError", "apiCallError", "timeout"))
+_CAUSE = _label("cause", DrainCause)
+_WHYS = tuple(Why)
+_FIRST_OF_NODES = _WHYS.index(Why.SCALE_DOWN_DISABLED_ANNOTATION)
+_WHY_NOT_POD = _label("reason", _WHYS[:_FIRST_OF_NODES])
+_WHY_KEPT = _label("reason", (Why.TOO_YOUNG, *_WHYS[_FIRST_OF_NODES:]))
 _API = _label("api", ("aws", "kubernetes"))
 _OBJECT = _label(
     "kind",
@@ -182,6 +188,28 @@ SKIPPED_SCALE_UPS = Count(
         _label("reason", ("CpuResourceLimit", "MemoryResourceLimit")),
     ),
 )
+SCALED_DOWN_NODES = Count(
+    name="cluster_autoscaler_scaled_down_nodes_total",
+    help="Nodes removed after a drain, or empty ones",
+    labels=(_label("reason", ("underutilized", "empty", "unready", "returnToSpot", "interruption")), _GPU),
+)
+EVICTED_PODS = Count(
+    name="cluster_autoscaler_evicted_pods_total",
+    help="Pods that the Eviction API let go, and those given up",
+    labels=(_label("eviction_result", ("succeeded", "failed")),),
+)
+PENDING_DELETIONS = Level(
+    name="cluster_autoscaler_pending_node_deletions", help="Nodes being drained, and those whose instance is going"
+)
+UNNEEDED_NODES = Level(name="cluster_autoscaler_unneeded_nodes_count", help="Nodes that are not needed now")
+UNREMOVABLE_NODES = Level(
+    name="cluster_autoscaler_unremovable_nodes_count",
+    help="Nodes that stay, by each reason that the last pass gave",
+    labels=(_WHY_KEPT,),
+)
+IN_COOLDOWN = Level(
+    name="cluster_autoscaler_scale_down_in_cooldown", help="1 while a delay after a launch, removal or failure holds"
+)
 AWS_SECONDS = Spread(
     name="cluster_autoscaler_aws_request_duration_seconds",
     help="Time taken by AWS API calls",
@@ -272,7 +300,7 @@ PODS = Level(
 OBJECTIONS = Level(
     name="priority_autoscaler_objections",
     help="Pods not served by the last pass, by each reason that a group or the pod itself gave",
-    labels=(_label("reason", Why),),
+    labels=(_WHY_NOT_POD,),
 )
 UPCOMING_NODES = Level(
     name="priority_autoscaler_upcoming_nodes", help="Instances of groups, live in AWS, that are not a Ready node yet"
@@ -280,6 +308,22 @@ UPCOMING_NODES = Level(
 SURPLUS_RETURNED = Count(
     name="priority_autoscaler_surplus_nodes_returned_total",
     help="Nodes that a wide wave brought beyond the need, given back at once",
+)
+DRAINS = Count(
+    name="priority_autoscaler_drains_total",
+    help="Drains by cause and by how they ended; called off and failed ones are undone",
+    labels=(_CAUSE, _label("result", Ending)),
+)
+DRAIN_SECONDS = Spread(
+    name="priority_autoscaler_drain_seconds",
+    help="From the marks on a node to the end of its instance",
+    labels=(_CAUSE,),
+    buckets=(1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0),
+)
+NODE_SECONDS = Count(
+    name="priority_autoscaler_node_seconds_total",
+    help="Time for which nodes of our groups existed, summed up, by market",
+    labels=(_MARKET,),
 )
 EVENTS = Count(
     name="priority_autoscaler_events_total",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from autoscaler.core.decision import LaunchResult, Outcome, RefusalKind, Verdict, Why
+from autoscaler.core.decision import Decision, LaunchResult, Outcome, RefusalKind, Verdict, Why
 from autoscaler.core.model import GroupName, Node, NodeGroup, PodKey, Uid
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.errors import AwsError, KubernetesError
@@ -20,6 +20,7 @@ _FAILURES = {
     RefusalKind.THROTTLED: "apiCallError",
     RefusalKind.NO_ANSWER: "apiCallError",
 }
+_LONGEST_PAUSE = 600.0  # seconds
 _HELPLESS = (Outcome.LAUNCH, Outcome.WAITING, Outcome.UNSCHEDULABLE)  # no place on nodes that exist or come
 _SERVED = (Outcome.LAUNCH, Outcome.FITS_EXISTING, Outcome.FITS_UPCOMING)
 
@@ -44,7 +45,7 @@ def count_removed(metrics: Metrics, reason: str) -> None:
         metrics.add(series.UNREGISTERED_REMOVED)
         metrics.add(series.FAILED_NODES, reason="timeout")
         metrics.add(series.FAILED_SCALE_UPS, reason="timeout", gpu_resource_name="")
-    else:
+    elif reason == "Surplus":
         metrics.add(series.SURPLUS_RETURNED)
 
 
@@ -82,8 +83,20 @@ def count_pass(metrics: Metrics, report: PassReport) -> None:
     if report.reaction is not None:
         metrics.observe(series.WAKE_TO_LAUNCH, report.reaction)
     _tell_pods(metrics, decision.verdicts)
+    _tell_scale_down(metrics, decision)
     _tell_cluster(metrics, snapshot)
     _tell_groups(metrics, snapshot)
+
+
+def count_node_time(metrics: Metrics, snapshot: Snapshot, since: datetime | None) -> None:
+    """Add the time since the last pass for each node of ours; a gap longer than any pause of the loop is left out."""
+    passed = (snapshot.at - since).total_seconds() if since is not None else 0.0
+    if not 0 < passed <= _LONGEST_PAUSE:
+        return
+    instances = {one.id: group.market for group in snapshot.groups for one in group.live}
+    markets = Counter(instances[node.instance_id] for node in snapshot.nodes if node.instance_id in instances)
+    for market, nodes in markets.items():
+        metrics.add(series.NODE_SECONDS, nodes * passed, market=market)
 
 
 def count_blind(metrics: Metrics) -> None:
@@ -110,7 +123,7 @@ def _count_result(metrics: Metrics, result: LaunchResult, group: NodeGroup) -> N
     error = "" if answer is Answer.LAUNCHED or not kinds else kinds[0]
     metrics.add(series.LAUNCH_CALLS, node_group=group.name, result=answer, error=error)
     metrics.observe(series.LAUNCH_SECONDS, result.seconds, method=result.launch.method)
-    gpu = _gpu_of(group)
+    gpu = gpu_of(group)
     if nodes:
         metrics.add(series.SCALED_UP_NODES, nodes, gpu_resource_name=gpu)
         metrics.add(series.LAUNCHED_NODES, nodes, market=group.market)
@@ -121,7 +134,8 @@ def _count_result(metrics: Metrics, result: LaunchResult, group: NodeGroup) -> N
         metrics.add(series.FAILED_NODES, short, reason=reason)
 
 
-def _gpu_of(group: NodeGroup) -> str:
+def gpu_of(group: NodeGroup) -> str:
+    """The GPU resource that the group's nodes have; empty without one."""
     known = [name for label in series.SCALED_UP_NODES.labels for name in label.values or () if name]
     offered = [group.tag_resources] if group.tag_resources is not None else []
     offered += [shape.capacity for shape in group.shapes]
@@ -169,6 +183,14 @@ def _tell_pods(metrics: Metrics, verdicts: Mapping[PodKey, Verdict]) -> None:
     for why, reason in ((Why.CORES_TOTAL, "CpuResourceLimit"), (Why.MEMORY_TOTAL, "MemoryResourceLimit")):
         if why in waiting:
             metrics.add(series.SKIPPED_SCALE_UPS, direction="up", reason=reason)
+
+
+def _tell_scale_down(metrics: Metrics, decision: Decision) -> None:
+    reasons = Counter(why for objections in decision.kept.values() for why in {one.why for one in objections})
+    metrics.replace(series.UNREMOVABLE_NODES, {str(why): number for why, number in reasons.items()})
+    unneeded = decision.scale_down.unneeded if decision.scale_down is not None else ()
+    metrics.put(series.UNNEEDED_NODES, len(unneeded))
+    metrics.put(series.IN_COOLDOWN, reasons[Why.COOLDOWN] > 0)
 
 
 def _whys(verdict: Verdict) -> Iterator[Why]:

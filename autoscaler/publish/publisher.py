@@ -1,10 +1,13 @@
 """The loop's one mouth: after each wave and each pass it counts, logs and makes events.
 
 Events are returned as values, for the Kubernetes side to write; in a dry run
-the caller drops them. Remembers only which pods' waits were measured already.
+the caller drops them. Remembers only which pods' waits were measured already,
+and when it told of a pass last.
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from structlog.typing import FilteringBoundLogger
 
@@ -12,7 +15,7 @@ from autoscaler.core.model import Uid
 from autoscaler.metrics import Metrics
 from autoscaler.publish.events import Anchors, Event, events
 from autoscaler.publish.lines import log_pass, log_wave
-from autoscaler.publish.numbers import count_pass, count_reactions, count_wave
+from autoscaler.publish.numbers import count_node_time, count_pass, count_reactions, count_wave
 from autoscaler.publish.report import PassReport, WaveReport
 
 
@@ -24,6 +27,7 @@ class Publisher:
         self._log = log
         self._anchors = anchors
         self._measured: set[Uid] = set()
+        self._told_at: datetime | None = None
 
     def tell_wave(self, report: WaveReport) -> tuple[Event, ...]:
         """Tell one wave, once its answers are in. Returns the events to be written."""
@@ -37,4 +41,6 @@ class Publisher:
         if self._measured:
             self._measured &= {pod.uid for pod in report.last.snapshot.pods if pod.node is None}
         count_pass(self._metrics, report)
+        count_node_time(self._metrics, report.last.snapshot, self._told_at)
+        self._told_at = report.last.snapshot.at
         log_pass(self._log, report)

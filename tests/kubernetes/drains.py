@@ -47,15 +47,6 @@ class Scene:
         async def objection(_: DrainOrder) -> str:
             return self.objection
 
-        async def terminate(order: DrainOrder) -> bool:
-            if self.ends:
-                self.ended.append(order.instance)
-                self.client.cluster.kubelet.terminate(order.instance)
-            return self.ends
-
-        def tell(order: DrainOrder, pod: Pod, result: Result, detail: str) -> None:
-            self.told.append((pod.name, result, detail))
-
         return DrainTools(
             api=self.api,
             cluster=self.cluster,
@@ -64,10 +55,17 @@ class Scene:
             may_write=lambda: self.may_write,
             is_paused=lambda: self.paused,
             objection=objection,
-            terminate=terminate,
-            tell_pod=tell,
             volumes=Volumes(self.api),
         )
+
+    async def terminate(self, order: DrainOrder) -> bool:
+        if self.ends:
+            self.ended.append(order.instance)
+            self.client.cluster.kubelet.terminate(order.instance)
+        return self.ends
+
+    def tell_pod(self, _: DrainOrder, pod: Pod, result: Result, detail: str) -> None:
+        self.told.append((pod.name, result, detail))
 
     def order(self, number: int = 1, cause: DrainCause = DrainCause.UNNEEDED, **more: Any) -> DrainOrder:
         name = f"node-{number}"
@@ -81,7 +79,7 @@ class Scene:
 
     async def drain(self, order: DrainOrder | None = None, identity: str = "me") -> End:
         with anyio.fail_after(30):
-            return await NodeDrain(order or self.order(), self.tools(identity)).run()
+            return await NodeDrain(order or self.order(), self.tools(identity), self).run()
 
     def node(self, number: int = 1) -> dict[str, Any]:
         found: list[dict[str, Any]] = self.client.cluster.store.values("nodes")

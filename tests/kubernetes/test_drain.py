@@ -10,8 +10,9 @@ import anyio
 import pytest
 
 from autoscaler.core.decision import DrainCause
+from autoscaler.core.scaledown.outcome import Ending
 from autoscaler.emulator.kubernetes.resources import BUDGETS, NODES, named
-from autoscaler.kubernetes.draining.engine import SCALE_DOWN_DISABLED, Ending, NodeDrain
+from autoscaler.kubernetes.draining.engine import SCALE_DOWN_DISABLED, NodeDrain
 from autoscaler.kubernetes.draining.marks import DELAYS_DELETION, NOT_BALANCED, STAMP, Stamp, Step, read_stamp
 from autoscaler.kubernetes.draining.settings import Band
 from tests.emulator.kubernetes_client import deployment, until
@@ -215,7 +216,7 @@ async def test_a_drain_that_was_killed_is_taken_over_where_it_stood() -> None:
     async with scene() as at:
         await at.put("a")
         await at.protect(1)
-        drain = NodeDrain(at.order(), at.tools("old"))
+        drain = NodeDrain(at.order(), at.tools("old"), at)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(drain.run)
             await until(at.evictions)

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import anyio
 import msgspec
@@ -22,6 +21,7 @@ import structlog
 from autoscaler import clock
 from autoscaler.core.decision import DrainCause
 from autoscaler.core.model import GroupName, InstanceId, Node, NodeName, Pod, Uid
+from autoscaler.core.scaledown.outcome import Ending
 from autoscaler.errors import KubernetesError
 from autoscaler.kubernetes.cluster import ClusterCache
 from autoscaler.kubernetes.draining.evictor import EvictionTools, Evictor, Result, movable
@@ -66,17 +66,8 @@ class DrainOrder:
 
     @property
     def is_empty(self) -> bool:
-        return self.pods == 0 and self.cause is DrainCause.EMPTY
-
-
-class Ending(StrEnum):
-    """How a drain ended."""
-
-    REMOVED = "Removed"  # the instance is going
-    CALLED_OFF = "CalledOff"  # not wanted any more, or stopped by somebody; undone
-    FAILED = "Failed"  # undone
-    GONE = "Gone"  # the Node went by itself
-    TAKEN = "Taken"  # another process drains it
+        """Chosen as it holds nothing: then nothing may have come meanwhile."""
+        return self.cause is DrainCause.EMPTY
 
 
 class End(NamedTuple):
@@ -89,11 +80,7 @@ class End(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class DrainTools:
-    """What drains work with.
-
-    `objection` says why a marked node should not go after all, empty if it
-    should. `terminate` ends the instance; False when that was refused.
-    """
+    """What drains work with. `objection` says why a marked node should not go after all, empty if it should."""
 
     api: Api
     cluster: ClusterCache
@@ -102,18 +89,27 @@ class DrainTools:
     may_write: Callable[[], bool]
     is_paused: Callable[[], bool]
     objection: Callable[[DrainOrder], Awaitable[str]]
-    terminate: Callable[[DrainOrder], Awaitable[bool]]
-    tell_pod: Callable[[DrainOrder, Pod, Result, str], None]
     volumes: Volumes
+
+
+class Principal(Protocol):
+    """Whom a drain works for."""
+
+    async def terminate(self, order: DrainOrder) -> bool:
+        """End the instance; False when that was refused."""
+
+    def tell_pod(self, order: DrainOrder, pod: Pod, result: Result, detail: str) -> None:
+        """Hear what became of a pod."""
 
 
 class NodeDrain:
     """One drain. `has_evicted` tells whether it is past its first eviction."""
 
-    def __init__(self, order: DrainOrder, tools: DrainTools) -> None:
+    def __init__(self, order: DrainOrder, tools: DrainTools, principal: Principal) -> None:
         self.order = order
         self.has_evicted = order.adopted is not None and order.adopted.step is Step.EVICTING
         self._tools = tools
+        self._principal = principal
         self._nodes = NodeWriter(tools.api, tools.may_write)
         self._deadline = 0.0  # anyio's clock
         self._stamp = self._new_stamp()
@@ -255,7 +251,7 @@ class NodeDrain:
                 if end is not None:
                     return end
                 continue
-            if await self._tools.terminate(self.order):
+            if await self._principal.terminate(self.order):
                 return None
             if anyio.current_time() > until:
                 return End(Ending.FAILED, f"instance {self.order.instance} could not be terminated")
@@ -338,7 +334,7 @@ class NodeDrain:
             residents=tools.cluster.residents,
             settings=tools.settings,
             may_write=tools.may_write,
-            tell=lambda pod, result, detail: tools.tell_pod(self.order, pod, result, detail),
+            tell=lambda pod, result, detail: self._principal.tell_pod(self.order, pod, result, detail),
             is_off=is_off,
             is_dead=is_dead,
         )

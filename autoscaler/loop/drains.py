@@ -1,0 +1,231 @@
+"""Drains, carried out beside the passes: what a Decision wants drained is, each node by a task of its own.
+
+A pass only hands over; it never waits for a drain. What an earlier process
+left on a node is resumed or undone, what failed is remembered, so that the
+core leaves the node alone for a while. Ends with the lease: the drains stop
+where they are, and the successor finds their stamps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from autoscaler import clock
+from autoscaler.core.decision import Decision, Drain, DrainCause, Removal
+from autoscaler.core.model import GroupName, Node, NodeGroup, NodeName, Pod, Uid
+from autoscaler.core.scaledown.outcome import DrainOutcome, Ending
+from autoscaler.core.snapshot import Snapshot
+from autoscaler.errors import KubernetesError
+from autoscaler.kubernetes.draining.engine import DrainOrder, DrainTools, NodeDrain
+from autoscaler.kubernetes.draining.evictor import Result
+from autoscaler.kubernetes.draining.marks import Unmark
+from autoscaler.kubernetes.draining.nodes import NodeWriter
+from autoscaler.kubernetes.draining.shunning import Shunning
+from autoscaler.loop.ledger import Ledger
+from autoscaler.loop.leftovers import Leftover, find_leftovers
+from autoscaler.loop.pace import Pace
+from autoscaler.loop.ports import Hands
+from autoscaler.loop.voice import Speaker
+
+log = structlog.get_logger()
+
+DRAINED = "Drained"  # reason of the Removal
+SETTLING = 30.0  # seconds for the cache to show that the marks are off
+LONGEST_PAUSE = timedelta(hours=1)  # before another attempt on a node
+GOING_FOR = timedelta(minutes=5)  # a Node that outlives its instance longer than this is not counted any more
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrainParts:
+    """What a Drainer works with. `pause` is the time before a second attempt on a node; it doubles."""
+
+    hands: Hands
+    ledger: Ledger
+    pace: Pace
+    speaker: Speaker
+    shunning: Shunning
+    nodes: NodeWriter
+    pause: timedelta
+
+
+class Drainer:
+    """Runs drains, and is whom they work for."""
+
+    def __init__(self, parts: DrainParts, tools: DrainTools) -> None:
+        self._parts = parts
+        self._tools = tools
+        self._tasks: TaskGroup | None = None
+        self._running: dict[NodeName, NodeDrain] = {}
+        self._settling: dict[NodeName, float] = {}  # ended; until when, on anyio's clock
+        self._going: dict[Uid, datetime] = {}
+        self._attempts: dict[NodeName, int] = {}
+        self._groups: dict[GroupName, NodeGroup] = {}
+        self._has_looked = False
+
+    async def run(self) -> None:
+        """Be ready for work until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            self._tasks = tasks
+            tasks.start_soon(self._parts.shunning.run)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self._tasks = None
+
+    def take(self, snapshot: Snapshot, decision: Decision) -> None:
+        """Take over what a pass decided; returns at once."""
+        if self._tasks is None:
+            return
+        self._groups = {group.name: group for group in snapshot.groups}
+        nodes = {node.name: node for node in snapshot.nodes}
+        self._forget(nodes)
+        for leftover in self._leftovers(snapshot):
+            self._adopt(leftover, self._tasks)
+        for drain in decision.drains:
+            node = nodes.get(drain.node)
+            if node is not None and not self._is_busy(drain.node):
+                self._begin(drain, node, self._tasks)
+        self._parts.shunning.want(decision.shunned, snapshot.nodes)
+        self._parts.speaker.drains.going(len(self._running) + len(self._going))
+
+    def _leftovers(self, snapshot: Snapshot) -> Iterable[Leftover]:
+        found = find_leftovers(
+            snapshot,
+            busy={*self._running, *self._settling},
+            identity=self._tools.identity,
+            is_first=not self._has_looked,
+        )
+        self._has_looked = True
+        return found
+
+    def _is_busy(self, name: NodeName) -> bool:
+        return name in self._running or name in self._settling
+
+    def _forget(self, nodes: dict[NodeName, Node]) -> None:
+        """Let go of what is over: a node that is gone, a write that the cache shows by now."""
+        now, at = anyio.current_time(), clock.now()
+        uids = {node.uid for node in nodes.values()}
+        self._settling = {name: until for name, until in self._settling.items() if until > now and name in nodes}
+        self._going = {uid: since for uid, since in self._going.items() if uid in uids and at - since < GOING_FOR}
+        self._attempts = {name: count for name, count in self._attempts.items() if name in nodes}
+
+    def _begin(self, drain: Drain, node: Node, tasks: TaskGroup) -> None:
+        group = self._group_of(node)
+        if group is None or node.instance_id is None:
+            log.error("drain.without_instance", node=drain.node)
+            return
+        attempt = self._attempts.get(drain.node, 0) + 1
+        order = DrainOrder(
+            node=node.name,
+            uid=node.uid,
+            cause=drain.cause,
+            group=group.name,
+            instance=node.instance_id,
+            pods=len(drain.pods),
+            attempt=attempt,
+        )
+        speaker = self._parts.speaker
+        speaker.record(speaker.drains.began((node.name, node.uid), group.name, drain.cause, len(drain.pods)))
+        self._start(order, tasks)
+
+    def _adopt(self, leftover: Leftover, tasks: TaskGroup) -> None:
+        """Resume what an earlier process had begun, or undo it."""
+        node, stamp = leftover.node, leftover.stamp
+        resumes = leftover.is_resumable and stamp is not None and node.instance_id is not None
+        if stamp is not None:
+            self._parts.speaker.drains.adopted(node.name, stamp.cause, stamp.owner, resumed=resumes)
+        if resumes and stamp is not None and node.instance_id is not None and leftover.group is not None:
+            self._attempts[node.name] = stamp.attempt - 1
+            order = DrainOrder(
+                node=node.name,
+                uid=node.uid,
+                cause=DrainCause(stamp.cause),
+                group=leftover.group,
+                instance=node.instance_id,
+                pods=leftover.pods,
+                attempt=stamp.attempt,
+                adopted=stamp,
+            )
+            self._start(order, tasks)
+            return
+        self._settling[node.name] = anyio.current_time() + SETTLING
+        tasks.start_soon(self._clean, leftover)
+
+    async def _clean(self, leftover: Leftover) -> None:
+        node, fault = leftover.node, ""
+        owner = leftover.stamp.owner if leftover.stamp is not None else ""
+        try:
+            await self._parts.nodes.edit(node.name, node.uid, Unmark(owner))
+        except KubernetesError as error:
+            fault = str(error)  # found again once it is not settling any more
+        speaker = self._parts.speaker
+        speaker.record(speaker.drains.cleaned(node.name, node.uid, fault))
+
+    def _start(self, order: DrainOrder, tasks: TaskGroup) -> None:
+        drain = self._running[order.node] = NodeDrain(order, self._tools, self)
+        tasks.start_soon(self._drain, drain)
+
+    async def _drain(self, drain: NodeDrain) -> None:
+        order, began = drain.order, clock.now()
+        try:
+            end = await drain.run()
+        finally:
+            self._running.pop(order.node, None)
+            self._settling[order.node] = anyio.current_time() + SETTLING
+        outcome = DrainOutcome(
+            node=order.node,
+            uid=order.uid,
+            group=order.group,
+            instance=order.instance,
+            cause=order.cause,
+            ending=end.ending,
+            detail=end.detail,
+            evicted=end.evicted,
+            attempt=order.attempt,
+            began=began,
+            at=clock.now(),
+        )
+        self._learn(outcome)
+        speaker = self._parts.speaker
+        speaker.record(speaker.drains.ended(outcome, self._groups.get(order.group)))
+        self._parts.pace.ring()
+
+    def _learn(self, outcome: DrainOutcome) -> None:
+        """Remember how it went; a node that stays is left alone, longer after each attempt."""
+        ledger, node = self._parts.ledger, outcome.node
+        until = outcome.at
+        if outcome.ending is Ending.REMOVED:
+            self._going[outcome.uid] = outcome.at
+        elif outcome.ending in (Ending.FAILED, Ending.CALLED_OFF):
+            self._attempts[node] = outcome.attempt
+            until = outcome.at + min(self._parts.pause * 2 ** min(outcome.attempt - 1, 10), LONGEST_PAUSE)
+        ledger.note_drain(outcome, until)
+
+    async def terminate(self, order: DrainOrder) -> bool:
+        """End the instance of an emptied node, and give up its place in the group."""
+        group = self._groups.get(order.group)
+        if group is None:
+            return False
+        removal = Removal(group=order.group, instance=order.instance, decrement=True, reason=DRAINED)
+        if not await self._parts.hands.remove(removal, group):
+            return False
+        self._parts.ledger.note_removal(removal, clock.now())
+        self._parts.hands.touched({order.group})
+        return True
+
+    def tell_pod(self, order: DrainOrder, pod: Pod, result: Result, detail: str) -> None:
+        """Tell what became of a pod."""
+        speaker = self._parts.speaker
+        speaker.record(speaker.drains.evicted(order.node, pod, detail if result is Result.FAILED else ""))
+
+    def _group_of(self, node: Node) -> NodeGroup | None:
+        for group in self._groups.values():
+            if any(instance.id == node.instance_id for instance in group.instances):
+                return group
+        return None
