@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +35,27 @@ PLURALS = {
 }
 FOREIGN_KINDS = {"ServiceMonitor", "PrometheusRule"}  # of the Prometheus Operator, which is not there
 GROUP = "spot-a"
+# Rights that buying one node does not take: a reason each. Whatever else is not used is too much.
+NOT_IN_THIS_STORY = {
+    ("", "events", "patch"),  # an event that repeats
+    ("", "configmaps", "update"),  # a second save of the state
+    ("coordination.k8s.io", "leases", "watch"),  # a standby
+    ("", "nodes", "get"),  # drains, to the end
+    ("", "nodes", "update"),
+    ("", "pods/eviction", "create"),
+    ("storage.k8s.io", "volumeattachments", "list"),
+} | {
+    (group, resource, verb)  # kinds that the caches are going to follow
+    for group, resource in (
+        ("", "persistentvolumes"),
+        ("", "persistentvolumeclaims"),
+        ("policy", "poddisruptionbudgets"),
+        ("storage.k8s.io", "csinodes"),
+        ("storage.k8s.io", "csistoragecapacities"),
+        ("storage.k8s.io", "storageclasses"),
+    )
+    for verb in ("list", "watch")
+}
 
 
 def path_of(manifest: Json) -> str:
@@ -167,16 +187,14 @@ def test_a_node_is_bought_under_the_charts_roles(own: Cluster, tmp_path: Path) -
     rows = requests(own, rendering)
     assert not denied(rows)
     assert ("coordination.k8s.io", "leases", "update") in rights_used(rows), "the lease was released at the end"
-    unused = rights_given(rendering) - rights_used(rows)
-    print(f"not used by this run: {json.dumps(sorted(unused))}")
-    assert not {verb for group, resource, verb in unused if resource in ("pods", "nodes") and verb in ("list", "watch")}
+    assert rights_given(rendering) - rights_used(rows) <= NOT_IN_THIS_STORY
 
 
 def test_a_dry_run_asks_for_nothing_but_reading(own: Cluster, tmp_path: Path) -> None:
     rendering = render(file=VALUES / "shadow.yaml", namespace=NAMESPACE)
     with an_account(own) as aws, running(own, rendering, aws, tmp_path) as child:
         own.add_pods([pod("web", cpu="3")])
-        child.wait(lambda: child.events("scale_up.decided") or child.events("pass.done"), 60, "a decision")
+        child.wait(lambda: child.events("scale_up.planned"), 60, "a decision")
         assert not aws.calls("LaunchInstances")
     rows = requests(own, rendering)
     assert not denied(rows)

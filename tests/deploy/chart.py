@@ -65,12 +65,14 @@ def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([HELM, *arguments], capture_output=True, text=True, check=False)
 
 
-def render(values: Json | None = None, *, file: Path | None = None, release: str = "prod") -> Rendering:
+def render(
+    values: Json | None = None, *, file: Path | None = None, release: str = "prod", namespace: str = NAMESPACE
+) -> Rendering:
     """Render with these values; with none at all, the least that is needed."""
     text = yaml.safe_dump(values if values is not None else {"autoDiscovery": {"clusterName": "prod"}})
     where = str(file) if file else "-"
     done = subprocess.run(
-        [HELM, "template", release, CHART, "--namespace", NAMESPACE, "--values", where],
+        [HELM, "template", release, CHART, "--namespace", namespace, "--values", where],
         input=text,
         capture_output=True,
         text=True,

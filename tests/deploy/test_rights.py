@@ -26,6 +26,12 @@ VOLUMES_AND_BUDGETS = {
     ("policy", "poddisruptionbudgets"),
 }
 EVENTS = {("", "events", "create", ""), ("", "events", "patch", "")}
+DRAINS = {
+    ("", "nodes", "get", ""),
+    ("", "nodes", "update", ""),
+    ("", "pods/eviction", "create", ""),
+    ("storage.k8s.io", "volumeattachments", "list", ""),
+}
 
 
 async def watched() -> set[tuple[str, str]]:
@@ -45,7 +51,7 @@ async def watched() -> set[tuple[str, str]]:
 async def test_the_cluster_role_reads_what_is_followed() -> None:
     followed = await watched()
     assert len(followed) >= 11
-    rules = render().rules("ClusterRole") - EVENTS
+    rules = render().rules("ClusterRole") - EVENTS - DRAINS
     assert {verb for _, _, verb, _ in rules} == {"list", "watch"}
     for verb in ("list", "watch"):
         readable = {(group, resource) for group, resource, can, _ in rules if can == verb}
@@ -54,7 +60,7 @@ async def test_the_cluster_role_reads_what_is_followed() -> None:
 
 
 def test_what_may_be_written() -> None:
-    assert render().rules("ClusterRole") >= EVENTS
+    assert render().rules("ClusterRole") >= EVENTS | DRAINS
     lease = ("coordination.k8s.io", "leases")
     assert render().rules("Role") == {
         ("", "configmaps", "list", PRIORITY_CONFIG_MAP),
@@ -71,6 +77,7 @@ def test_a_dry_run_may_write_nothing() -> None:
     rendering = render(file=VALUES / "shadow.yaml")
     for kind in ("ClusterRole", "Role"):
         assert {verb for _, _, verb, _ in rendering.rules(kind)} <= {"get", "list", "watch"}
+    assert not rendering.rules("ClusterRole") & (EVENTS | DRAINS)
     assert not [rule for rule in rendering.rules("Role") if rule[1] == "leases"]
 
 
