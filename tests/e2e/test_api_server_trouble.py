@@ -3,6 +3,8 @@
 from autoscaler import clock
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
+SIDE_BY_SIDE = 3
+
 SECONDS = 4.0
 SANE = 25.0  # requests a second, of a dozen watches and the events
 

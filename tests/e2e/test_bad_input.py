@@ -4,6 +4,8 @@ from typing import Any
 
 from tests.e2e.stage import A, Stage, metric, pause, wait_for
 
+SIDE_BY_SIDE = 3
+
 CPU_TAG = "k8s.io/cluster-autoscaler/node-template/resources/cpu"
 PENDING = {"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}
 

@@ -5,6 +5,8 @@ from functools import partial
 from autoscaler.emulator.aws.faults import access_denied
 from tests.e2e.stage import A, Stage, metric, pause, wait_for
 
+SIDE_BY_SIDE = 3
+
 READING = ("Describe", "Get", "GET ")
 
 

@@ -5,6 +5,8 @@ import pytest
 from autoscaler.emulator.aws.faults import access_denied
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
+SIDE_BY_SIDE = 3
+
 
 @pytest.mark.parametrize("why", ["unknown to the endpoint", "not permitted"])
 def test_the_desired_method_takes_over_by_itself(why: str) -> None:

@@ -6,6 +6,8 @@ from collections import Counter
 from autoscaler.emulator.child import ChildController
 from tests.e2e.stage import A, B, C, Stage, metric, pause, wait_for
 
+SIDE_BY_SIDE = 3
+
 
 def test_pending_pods_become_nodes_spread_over_zones_and_it_is_told() -> None:
     with Stage.open() as stage:

@@ -3,6 +3,8 @@
 from autoscaler.emulator.kubernetes.kubelet import Delays
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
+SIDE_BY_SIDE = 3
+
 NEVER = Delays(register=3600.0)
 QUICK = Delays(register=0.1, ready=0.1)
 HASTY = (
