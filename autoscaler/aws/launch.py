@@ -18,13 +18,14 @@ import anyio
 from autoscaler import clock
 from autoscaler.aws.answers import may_have_happened, refusal_of
 from autoscaler.aws.client import Aws
-from autoscaler.aws.refusals import classify
+from autoscaler.aws.refusals import classify_in_reply
 from autoscaler.aws.sizes import at_maximum, read_group
 from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind
 from autoscaler.core.model import Instance, InstanceId, InstanceType, Lifecycle, Market, NodeGroup, Zone
 from autoscaler.errors import AwsError
 
 MOST_INSTANCES = 100  # of one call
+LONGEST_TOKEN = 64  # characters, as the API takes them
 ATTEMPTS = 4
 DEADLINE = 40.0  # seconds, over all attempts
 _MARKETS = {"spot": Market.SPOT, "ondemand": Market.ON_DEMAND}
@@ -72,7 +73,8 @@ def _parts(wish: Launch) -> Iterator[_Part]:
     each = max(1, wish.units // max(1, wish.count))
     whole, left = MOST_INSTANCES * each, wish.units
     for number in range(1 + (wish.units - 1) // whole):
-        yield _Part(min(whole, left), wish.token if number == 0 else f"{wish.token}-{number}")
+        suffix = f"-{number}" if number else ""
+        yield _Part(min(whole, left), wish.token[: LONGEST_TOKEN - len(suffix)] + suffix)
         left -= whole
 
 
@@ -137,7 +139,7 @@ def _refusals(answer: Mapping[str, Any], zone: Zone) -> Iterator[Refusal]:
         code, message = str(error.get("ErrorCode") or "Unknown"), str(error.get("ErrorMessage") or "")
         kind = error.get("InstanceType")
         yield Refusal(
-            kind=classify(code, message),
+            kind=classify_in_reply(code, message),
             code=code,
             detail=message,
             instance_type=InstanceType(kind) if kind else None,

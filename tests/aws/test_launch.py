@@ -31,7 +31,7 @@ async def launch_in(emulator: AwsEmulator, aws: Aws, count: int = 1, **settings:
     wanted: GroupSettings = {"name": "spot-a", "market": "spot", "max": 200, **settings}  # type: ignore[typeddict-item]
     emulator.create_group(**wanted)
     group = await read(aws, "spot-a")
-    wish = Launch(group=group.name, zone=ZONE, count=count, units=count * group.weight, token="t" * 32)
+    wish = Launch(group=group.name, zone=ZONE, count=count, units=count * group.weight, token="t" * 64)
     return await launch(aws, wish, group)
 
 
@@ -138,6 +138,14 @@ async def test_an_error_of_the_call_is_one_refusal(
     assert result.refusals[0].zone == ZONE
     assert len(emulator.calls("LaunchInstances")) == 1
     emulator.faults.clear()
+
+
+async def test_an_internal_error_inside_a_reply_leaves_nothing_open(emulator: AwsEmulator, aws: Aws) -> None:
+    """Else the next question would have the same token, and AWS would only replay the error."""
+    emulator.set_pool(free=0, refusal="InternalError")
+    result = await launch_in(emulator, aws)
+    assert kinds(result) == [RefusalKind.CONTENTION]
+    assert result.refusals[0].code == "InternalError"
 
 
 async def test_an_endpoint_without_the_operation(emulator: AwsEmulator, aws: Aws) -> None:

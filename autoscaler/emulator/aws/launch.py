@@ -20,6 +20,7 @@ from autoscaler.emulator.aws.model import WIRE_MARKETS, AwsFault, Group, invalid
 from autoscaler.emulator.aws.world import World
 
 MOST_INSTANCES = 100
+LONGEST_TOKEN = 64
 Answer = dict[str, Any]
 
 
@@ -32,6 +33,8 @@ class Tokens:
     def begin(self, parameters: Mapping[str, Any]) -> Answer | None:
         """The old answer of a repeated call; None for a new one, whose token is now taken."""
         key, asked = _key(parameters), repr(sorted(parameters.items()))
+        if len(key[1]) > LONGEST_TOKEN:
+            raise invalid(f"ClientToken has {len(key[1])} characters, more than {LONGEST_TOKEN}.")
         if key not in self._calls:
             self._calls[key] = (asked, None)
             return None
