@@ -13,6 +13,7 @@ from itertools import islice
 
 from autoscaler.core.index import Index
 from autoscaler.core.model import GroupName, Pod
+from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.buy import Buyer, Purchase
 from autoscaler.core.scaleup.candidates import Candidates, choose_candidates
 from autoscaler.core.scaleup.housing import Housed, fill_again, fill_stock
@@ -23,6 +24,7 @@ from autoscaler.core.scaleup.template import Overheads, build_templates
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.scheduling.topology import Openings, build_topology
+from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
 
 Wanted = list[tuple[PodClass, list[Pod]]]  # pods without a place on what there is, in buying order
@@ -99,7 +101,7 @@ def _is_strained(layout: Layout) -> bool:
 def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     index = Index(snapshot)
     candidates = choose_candidates(snapshot, index.census.pending)
-    classes, dimensions = classify(candidates.pods)
+    classes, dimensions = classify(candidates.pods, Volumes(snapshot.storage))
     tiers = tiers_of(snapshot)
 
     def rank(group: GroupName) -> tuple[int, str]:
@@ -115,6 +117,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     )
     stock = take_stock(shelves)
     market = open_market(snapshot, index, shelves.templates, stock, dimensions)
+    market = limit_attachments(snapshot, index, dimensions, stock, market)
     topology = build_topology(snapshot, index, classes, foreseen)
     settle_residents(topology, shelves, stock, market)
     ordered = _ordered(classes, market)

@@ -8,14 +8,16 @@ Equal snapshots, in any order, give equal decisions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from autoscaler.core.decision import Decision, Removal, Verdict
+from autoscaler.core.decision import Cause, Decision, Launch, Removal, Verdict
 from autoscaler.core.layout import Layout, lay_out
 from autoscaler.core.model import Offering, Pod, PodKey, keys_of
+from autoscaler.core.scaledown.removal import Removals, choose_removals
 from autoscaler.core.scaleup.judge import Judge
 from autoscaler.core.scaleup.offers import Offer
 from autoscaler.core.scaleup.stock import Stock
-from autoscaler.core.scaleup.waves import Order, to_launch, widen
+from autoscaler.core.scaleup.waves import Order, note_asked, to_launch, widen
 from autoscaler.core.snapshot import Snapshot
 
 
@@ -38,6 +40,8 @@ def plan(snapshot: Snapshot) -> Decision:
         keys.update(zip([pod.uid for pod in one.pods], made, strict=True))
         verdicts.update(zip(made, judge.verdicts(one, housed, bought), strict=True))
     launches = tuple(to_launch(order, snapshot, keys) for order in orders)
+    leaving = choose_removals(layout, verdicts)
+    launches += replacements(leaving, note_asked(snapshot, launches))
     removals = [] if snapshot.unreadable_nodes else list(stock.overdue)
     if not launches:
         removals += surplus_of(snapshot, stock)
@@ -47,8 +51,20 @@ def plan(snapshot: Snapshot) -> Decision:
         verdicts=verdicts,
         removals=tuple(sorted(removals, key=lambda one: (one.group, one.instance))),
         undecided=bool(buyer.purchase.held or put_off),
-        next_at=min((moment for moment in moments if moment is not None), default=None),
+        next_at=min((moment for moment in (*moments, leaving.next_at) if moment is not None), default=None),
+        drains=leaving.drains,
+        kept=leaving.kept,
+        shunned=leaving.shunned,
+        scale_down=leaving.memory,
     )
+
+
+def replacements(leaving: Removals, snapshot: Snapshot) -> tuple[Launch, ...]:
+    """The launches for nodes that return to spot, as far as the probing budget allows."""
+    orders, _ = admit(leaving.orders, snapshot)
+    keys: dict[str, PodKey] = {pod.uid: pod.key for order in orders for pod in order.pods}
+    made = [to_launch(order, snapshot, keys) for order in orders]
+    return tuple(replace(launch, cause=Cause.RETURN_TO_SPOT) for launch in made)
 
 
 def assign(layout: Layout, surplus: Mapping[Offering, int]) -> tuple[dict[str, Offer], list[Order]]:
