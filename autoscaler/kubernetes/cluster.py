@@ -21,11 +21,12 @@ from autoscaler.core.census import Census, CensusTaker
 from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes import kinds
-from autoscaler.kubernetes.cache import Pace, Reflector
+from autoscaler.kubernetes.cache import Kind, Pace, Reflector
 from autoscaler.kubernetes.convert import Interner, MalformedObjectError, PriorityClass, parse_priorities
 from autoscaler.kubernetes.draining.residents import Residents
-from autoscaler.kubernetes.kinds import ConfigMap, Workload
+from autoscaler.kubernetes.kinds import ConfigMap
 from autoscaler.kubernetes.transport import Api
 
 log = structlog.get_logger()
@@ -54,6 +55,7 @@ class ClusterSettings:
     priority_config_map: str = PRIORITY_CONFIG_MAP
     max_staleness: float = 180.0
     expendable_cutoff: int = -10  # pods of a lower priority hold nothing in the census
+    kinds_with_replicas: frozenset[str] = frozenset()  # workloads that are read whole, not by their metadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class ClusterView:
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     priority_classes: tuple[PriorityClass, ...] = ()
     workloads: Mapping[Uid, Workload] = field(default_factory=dict)
+    budgets: tuple[PodDisruptionBudget, ...] = ()
     tiers: Tiers = field(default_factory=Tiers)
     faults: tuple[ConfigFault, ...] = ()
     unreadable: tuple[MalformedObjectError, ...] = ()
@@ -93,14 +96,18 @@ class ClusterCache:
         self.priority_classes = Reflector(api, kinds.PRIORITY_CLASSES, pace, self._value_changed)
         config = kinds.config_map(settings.namespace, settings.priority_config_map)
         self.config_maps = Reflector(api, config, pace, self._config_changed)
+        self.budgets = Reflector(api, kinds.BUDGETS, pace, self._value_changed)
         self.workloads = tuple(
-            Reflector(api, kinds.workloads(kind, interner), pace, self._value_changed) for kind in kinds.WORKLOADS
+            Reflector(api, self._workloads(kind, interner), pace, self._value_changed) for kind in kinds.WORKLOADS
         )
+
+    def _workloads(self, kind: str, interner: Interner) -> Kind[Any, Workload]:
+        return kinds.workloads(kind, interner, with_replicas=kind in self._settings.kinds_with_replicas)
 
     def reflectors(self) -> Iterator[Reflector[Any, Any]]:
         """Yield every reflector, for status and metrics."""
         yield from (self.pods, self.nodes, self.daemonsets)
-        yield from (self.namespaces, self.priority_classes, self.config_maps)
+        yield from (self.namespaces, self.priority_classes, self.config_maps, self.budgets)
         yield from self.workloads
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -128,6 +135,7 @@ class ClusterCache:
             namespaces={each.name: each.labels for each in self.namespaces.objects.values()},
             priority_classes=tuple(self.priority_classes.objects.values()),
             workloads={uid: each for one in self.workloads for uid, each in one.objects.items()},
+            budgets=tuple(self.budgets.objects.values()),
             tiers=self.tiers,
             faults=(self.config_fault,) if self.config_fault else (),
             unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),

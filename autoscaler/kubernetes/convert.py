@@ -19,11 +19,14 @@ from autoscaler.core.podspec import Effect, Taint, Toleration
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.resources import Resources
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.core.workload import PodDisruptionBudget
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.interner import Interner, freeze_labels, kept_annotations
 from autoscaler.kubernetes.requests import FieldError, effective_requests, read_amounts
-from autoscaler.kubernetes.specs import NO_PRIORITY_CLASSES, PriorityClass, PriorityClasses
+from autoscaler.kubernetes.specs import NO_PRIORITY_CLASSES, PriorityClass, PriorityClasses, to_selector
 from autoscaler.kubernetes.wire import (
+    WireBudget,
+    WireBudgetStatus,
     WireCondition,
     WireDaemonSet,
     WireMeta,
@@ -43,6 +46,7 @@ __all__ = [
     "PriorityClasses",
     "effective_requests",
     "parse_priorities",
+    "to_budget",
     "to_daemonset",
     "to_node",
     "to_pod",
@@ -164,6 +168,26 @@ def to_daemonset(wire: WireDaemonSet, interner: Interner) -> DaemonSet:
         uid=_uid("DaemonSet", meta),
         spec=spec,
         labels=interner.labels(template.metadata.labels if template.metadata else None),
+    )
+
+
+def to_budget(wire: WireBudget) -> PodDisruptionBudget:
+    """Convert a PodDisruptionBudget. Raises MalformedObjectError.
+
+    Without a status, or with one of an older specification, it allows nothing yet.
+    """
+    meta, status = wire.metadata, wire.status or WireBudgetStatus()
+    _require_name("PodDisruptionBudget", meta)
+    try:
+        selector = to_selector("spec.selector", wire.spec.selector if wire.spec else None)
+    except FieldError as error:
+        raise MalformedObjectError("PodDisruptionBudget", key_of(meta), str(error)) from None
+    is_current = status.observed_generation >= meta.generation
+    return PodDisruptionBudget(
+        namespace=meta.namespace or "default",
+        name=meta.name,
+        selector=selector,
+        disruptions_allowed=status.disruptions_allowed if is_current else 0,
     )
 
 

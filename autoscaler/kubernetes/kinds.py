@@ -7,26 +7,30 @@ what is done with them `cluster`'s. Kinds that a role may lack are optional.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from autoscaler.core.model import Labels, Node, OwnerRef, Pod, Uid
+from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.cache import Kind
 from autoscaler.kubernetes.convert import (
     Interner,
     PriorityClass,
+    to_budget,
     to_daemonset,
     to_node,
     to_pod,
     to_priority_class,
 )
 from autoscaler.kubernetes.wire import (
+    WireBudget,
     WireConfigMap,
     WireDaemonSet,
     WireNode,
     WireObject,
     WirePod,
     WirePriorityClass,
+    WireScaled,
 )
 
 WORKLOADS = {
@@ -37,17 +41,6 @@ WORKLOADS = {
     "CronJob": "/apis/batch/v1/cronjobs",
     "ReplicationController": "/api/v1/replicationcontrollers",
 }
-
-
-class Workload(NamedTuple):
-    """What owns pods, by its metadata alone."""
-
-    kind: str
-    namespace: str
-    name: str
-    uid: Uid
-    annotations: Labels
-    owner: OwnerRef | None
 
 
 class Namespace(NamedTuple):
@@ -127,13 +120,35 @@ def config_map(namespace: str, name: str) -> Kind[WireConfigMap, ConfigMap]:
     )
 
 
-def workloads(kind: str, interner: Interner) -> Kind[WireObject, Workload]:
-    """Owners of pods of one kind of `WORKLOADS`."""
+BUDGETS: Kind[WireBudget, PodDisruptionBudget] = Kind(
+    name="PodDisruptionBudget",
+    path="/apis/policy/v1/poddisruptionbudgets",
+    wire=WireBudget,
+    convert=to_budget,
+    optional=True,  # the Eviction API keeps them anyway
+)
 
-    def convert(wire: WireObject) -> Workload:
+
+def workloads(kind: str, interner: Interner, *, with_replicas: bool = False) -> Kind[Any, Workload]:
+    """Owners of pods of one kind of `WORKLOADS`; their metadata alone, unless replicas are wanted."""
+
+    def convert(wire: WireObject | WireScaled) -> Workload:
         meta = wire.metadata
-        annotations = interner.annotations(meta.annotations)
-        owner = interner.owner(meta.owner_references)
-        return Workload(kind, meta.namespace, meta.name, Uid(meta.uid), annotations, owner)
+        return Workload(
+            kind=kind,
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=Uid(meta.uid),
+            annotations=interner.annotations(meta.annotations),
+            owner=interner.owner(meta.owner_references),
+            replicas=wire.spec.replicas if isinstance(wire, WireScaled) and wire.spec is not None else None,
+        )
 
-    return Kind(name=kind, path=WORKLOADS[kind], wire=WireObject, convert=convert, metadata_only=True, optional=True)
+    return Kind(
+        name=kind,
+        path=WORKLOADS[kind],
+        wire=WireScaled if with_replicas else WireObject,
+        convert=convert,
+        metadata_only=not with_replicas,
+        optional=True,
+    )

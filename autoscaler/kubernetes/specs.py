@@ -163,6 +163,15 @@ def _selector(where: str, wire: WireSelector | None, doubts: list[str]) -> Label
     return LabelSelector(equal + _requirements(where, wire.match_expressions, _LABEL_OPERATORS, doubts))
 
 
+def to_selector(where: str, wire: WireSelector | None) -> LabelSelector | None:
+    """Convert a label selector that must be read whole. Raises FieldError."""
+    doubts: list[str] = []
+    selector = _selector(where, wire, doubts)
+    if doubts:
+        raise FieldError("; ".join(doubts))
+    return selector
+
+
 def _pod_term(where: str, wire: WirePodTerm, doubts: list[str]) -> PodTerm:
     return PodTerm(
         topology_key=wire.topology_key,

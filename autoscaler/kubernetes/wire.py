@@ -258,6 +258,38 @@ class WireObject(_Wire):
     metadata: WireMeta
 
 
+class WireReplicas(_Wire):
+    replicas: int | None = None
+
+
+class WireScaled(_Wire):
+    """A workload owner of which the replicas are wanted."""
+
+    metadata: WireMeta
+    spec: WireReplicas | None = None
+
+
+class WireBudgetSpec(_Wire):
+    selector: WireSelector | None = None
+
+
+class WireBudgetStatus(_Wire):
+    disruptions_allowed: int = 0
+    observed_generation: int = 0
+
+
+class WireBudgetMeta(WireMeta):
+    generation: int = 0
+
+
+class WireBudget(_Wire):
+    """A PodDisruptionBudget."""
+
+    metadata: WireBudgetMeta
+    spec: WireBudgetSpec | None = None
+    status: WireBudgetStatus | None = None
+
+
 class WirePriorityClass(_Wire):
     metadata: WireMeta
     value: int

@@ -26,6 +26,7 @@ from autoscaler.aws.known import Bounds
 from autoscaler.aws.refusals import classify
 from autoscaler.config import Config, ConfigError
 from autoscaler.core.model import GroupName
+from autoscaler.core.scaledown.drainability import COUNTED
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.cache import Pace as WatchPace
 from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
@@ -191,6 +192,7 @@ class Process:
                 pace=WatchPace(jitter=self._jitter),
                 namespace=config.namespace,
                 expendable_cutoff=config.expendable_pods_priority_cutoff,
+                kinds_with_replicas=COUNTED if config.min_replica_count else frozenset(),
             ),
         )
         self.recorder = EventRecorder(links.api, duplicates=config.record_duplicated_events)

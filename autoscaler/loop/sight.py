@@ -56,6 +56,8 @@ class Sight:
             unreadable_nodes=sum(error.kind == "Node" for error in view.unreadable),
             daemonsets=view.daemonsets,
             namespaces=view.namespaces,
+            workloads=tuple(view.workloads.values()),
+            pdbs=view.budgets,
             policy=to_policy(self.config, view.tiers),
             memory=self.ledger.memory,
             scale_down=self.ledger.scale_down,

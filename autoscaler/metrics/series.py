@@ -81,7 +81,7 @@ _API = _label("api", ("aws", "kubernetes"))
 _OBJECT = _label(
     "kind",
     ("Pod", "Node", "DaemonSet", "Namespace", "PriorityClass", "ConfigMap", "ReplicaSet", "ReplicationController",
-     "Deployment", "StatefulSet", "Job", "CronJob", "NodeGroup"),
+     "Deployment", "StatefulSet", "Job", "CronJob", "PodDisruptionBudget", "NodeGroup"),
 )  # fmt: skip
 _ENDPOINT = _label(
     "endpoint",
