@@ -96,16 +96,19 @@ class Fidelity:
         snapshot = replace(self._snapshot(), groups=tuple(world.groups))
         self._delete_pending(world)
         promises = promises_of(snapshot)
-        bought = [node["metadata"]["name"] for node in promises.nodes]
-        self._cluster.add_nodes(promises.nodes)
-        self._oracle.wait_for_nodes(bought)
         self._oracle.cordoned = frozenset(node.name for node in snapshot.nodes if node.is_cordoned)
         waiting = {pod["metadata"]["name"]: pod for pod in world.pending}
-        self._oracle.bind((waiting[name], node) for name, node in promises.places.items())
+        bought = {node["metadata"]["name"] for node in promises.nodes}
+        there = {name: node for name, node in promises.places.items() if node not in bought}
+        late = self._oracle.bind((waiting[name], node) for name, node in there.items())  # long before nodes come
+        self._cluster.add_nodes(promises.nodes)
+        self._oracle.wait_for_nodes(bought)
+        rest = {name: node for name, node in promises.places.items() if node in bought or name in late}
+        self._oracle.bind((waiting[name], node) for name, node in rest.items())
         places = {name: promises.places.get(name) for name in waiting}
         self._oracle.bind((waiting[name], ANY) for name, node in places.items() if node is None)
         self.score.nodes_bought += len(bought)
-        self._judge(world, places, set(bought))
+        self._judge(world, places, bought)
 
     def _judge(self, world: World, places: Mapping[str, str | None], bought: set[str]) -> None:
         pods = {pod["metadata"]["name"]: pod for pod in self._cluster.pods()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +22,11 @@ from tests.controlplane.client import Json, wait_for
 from tests.controlplane.cluster import Cluster
 from tests.controlplane.server import Process, free_ports, write_scheduler_config
 
-SCHEDULER = "autoscaler-test-oracle"
+SCHEDULER, BARRIER = "autoscaler-test-oracle", "autoscaler-test-barrier"
+ONLY_TAINTS = {
+    "disabled": [{"name": "*"}],
+    "enabled": [{"name": name} for name in ("PrioritySort", "TaintToleration", "DefaultBinder")],
+}
 PIN = "autoscaler-test/pin"  # a node's name; PROBE or ANY
 PROBE, ANY = "?", "*"
 # Keys by which worlds may taint nodes: the barrier sees all of these nodes, but none that is only just being made.
@@ -57,13 +61,14 @@ class Oracle:
                 thread.join()
 
     def wait_for_nodes(self, names: Collection[str]) -> None:
-        """Return once the scheduler knows these nodes, which must have room for one more pod."""
+        """Return once the scheduler knows these nodes, without the taint of new ones."""
 
         def sees_all() -> bool:
             self._barriers += 1
             name = f"barrier-{self._barriers}"
             tolerations = [{"key": key, "operator": "Exists"} for key in TAINTS]
-            passed = self.ask([cluster.pod(name, cpu="0", memory="0", tolerations=tolerations)])[name]
+            barrier = cluster.pod(name, tolerations=tolerations, schedulerName=BARRIER)
+            passed = self._ask([_asking(barrier, PROBE)])[name]
             self._cluster.client.delete(cluster.pods_path(name))
             return passed >= set(names)
 
@@ -71,7 +76,9 @@ class Oracle:
 
     def ask(self, pods: Iterable[Json]) -> dict[str, frozenset[str]]:
         """Create the pods and return, by name, the nodes that each could be bound to now; none is bound."""
-        asked = [_for_oracle(pod, PROBE) for pod in pods]
+        return self._ask([_for_oracle(pod, PROBE) for pod in pods])
+
+    def _ask(self, asked: Sequence[Json]) -> dict[str, frozenset[str]]:
         names = {pod["metadata"]["name"] for pod in asked}
         for name in names:
             self._passed.pop(name, None)
@@ -79,10 +86,11 @@ class Oracle:
         self._wait_judged(names)
         return {name: self._passed.get(name, frozenset()) for name in names}
 
-    def bind(self, pods: Iterable[tuple[Json, str]]) -> None:
+    def bind(self, pods: Iterable[tuple[Json, str]]) -> set[str]:
         """Create pods one after another, each to be bound to the node named with it, or to nothing else.
 
-        One that waited for a later one gets another chance, as it would from the scheduler itself.
+        One that waited for a later one gets another chance, as it would from
+        the scheduler itself. Returns the names of those that are not bound.
         """
         left = {pod["metadata"]["name"]: _for_oracle(pod, node) for pod, node in pods}
         before = 0
@@ -93,6 +101,7 @@ class Oracle:
                 self._cluster.client.create(cluster.pods_path(), pod)
             bound = {pod["metadata"]["name"] for pod in self._wait_judged(left) if cluster.node_of(pod)}
             left = {name: pod for name, pod in left.items() if name not in bound}
+        return set(left)
 
     def answer(self, asked: Json) -> Json:
         """What the scheduler is told: which of the nodes that passed its filters it may take."""
@@ -116,7 +125,10 @@ class Oracle:
         path = folder / "oracle.yaml"
         plugins = {"postFilter": {"disabled": [{"name": "*"}]}}
         hook = {"urlPrefix": self.url, "filterVerb": "filter", "nodeCacheCapable": True, "enableHTTPS": False}
-        profiles = [{"schedulerName": SCHEDULER, "plugins": plugins}]
+        profiles = [
+            {"schedulerName": SCHEDULER, "plugins": plugins},
+            {"schedulerName": BARRIER, "plugins": {"multiPoint": ONLY_TAINTS}},
+        ]
         write_scheduler_config(path, self._cluster.kubeconfig, profiles=profiles, extenders=[hook])
         port = free_ports(1)[0]
         arguments = [f"--config={path}", "--bind-address=127.0.0.1", f"--secure-port={port}", f"--cert-dir={folder}"]
@@ -124,8 +136,12 @@ class Oracle:
 
 
 def _for_oracle(pod: Json, pin: str) -> Json:
+    return _asking({**pod, "spec": {**pod["spec"], "schedulerName": SCHEDULER}}, pin)
+
+
+def _asking(pod: Json, pin: str) -> Json:
     meta = {**pod["metadata"], "annotations": {**pod["metadata"].get("annotations", {}), PIN: pin}}
-    return {**pod, "metadata": meta, "spec": {**pod["spec"], "schedulerName": SCHEDULER}}
+    return {**pod, "metadata": meta}
 
 
 def _handler(oracle: Oracle) -> type[BaseHTTPRequestHandler]:

@@ -1,7 +1,8 @@
 """What the planner promises, pod by pod: the existing node, or which of the new ones.
 
 A Decision says how many nodes are bought for which pods; who lies where is in
-the Layout from which it was made.
+the Layout from which it was made. The scheduler is asked in the plan's own
+order, as with spread constraints the order decides.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def promises_of(snapshot: Snapshot) -> Promises:
     """Lay the plan out, and tell everything that is promised, in the order in which it was."""
     layout = lay_out(snapshot)
     found = Promises(plan(snapshot))
-    pods = {str(pod.uid): pod.name for one in layout.classes for pod in one.pods}
-    found.places.update((pods[uid], str(place.node)) for uid, place in layout.housed.items())
+    names = {str(pod.uid): pod.name for one in layout.classes for pod in one.pods}
+    found.places.update((names[uid], str(place.node)) for uid, place in layout.housed.items())
     for run, contents in layout.runs():
         for number in range(run.nodes):
             node = _new_node(layout.purchase.offers[run.offering], len(found.nodes))
@@ -42,6 +43,8 @@ def promises_of(snapshot: Snapshot) -> Promises:
             for taken, (_, each) in zip(contents, run.contents, strict=True):
                 here = taken[number * each : (number + 1) * each]
                 found.places.update((pod.name, node["metadata"]["name"]) for pod in here)
+    order = {pod.name: number for number, pod in enumerate(pod for _, pods in layout.wanted for pod in pods)}
+    found.places = dict(sorted(found.places.items(), key=lambda item: order.get(item[0], -1)))
     promised = {key.name for key, each in found.decision.verdicts.items() if each.outcome in PROMISED}
     assert promised == found.places.keys()
     assert len(found.nodes) == sum(launch.count for launch in found.decision.launches)
