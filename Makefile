@@ -5,10 +5,10 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	&& { command -v "$$p"; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help venv demo test lint bench lock format
+.PHONY: help venv demo test controlplane fidelity lint bench lock format
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## set up .venv: packages as locked, this project, kubectl and helm
 	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 with venv and ensurepip found; name one: make venv PYTHON=/path/to/python3" >&2; exit 1; }
@@ -19,6 +19,13 @@ demo: venv ## play a capacity crisis on loopback: no account, no Docker
 
 test: venv ## all tests (ARGS go to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
+
+controlplane: venv ## build a real etcd and Kubernetes for `make test`, once; needs Go
+	@$(BIN)/python tests/controlplane/build.py
+
+N ?= 300
+fidelity: controlplane ## compare N random worlds with the real kube-scheduler (FIRST=number of the first)
+	@$(BIN)/python -m tests.controlplane.fidelity $(N) $(FIRST)
 
 lint: venv ## style, formatting, types, import rules
 	@failed=0; for check in "ruff check" "ruff format --check" "mypy --strict autoscaler bench" "lint-imports --no-logo"; do \
