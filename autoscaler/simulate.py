@@ -33,6 +33,9 @@ from autoscaler.core.snapshot import Snapshot
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.convert import MalformedObjectError, parse_priorities
 from autoscaler.kubernetes.offline import ClusterObjects, read_cluster
+from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
+from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
+from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
 
 _TIMESTAMP = re.compile(  # `key: time`, in JSON or YAML, and nothing behind it
     rb"([A-Za-z]+)\"?\s*:\s*[\"']?"
@@ -72,7 +75,8 @@ class Simulation:
         cluster = self._cluster()
         groups = self._groups()
         at = self._inputs.at or self._newest()
-        policy = replace(to_policy(self._config, self._tiers(cluster)), await_scheduler=False)
+        policy = to_policy(self._config, self._tiers(cluster))
+        scale_down = self._operator_policy(cluster).join(policy.scale_down)
         return Snapshot(
             at=at,
             pods=cluster.pods,
@@ -80,7 +84,9 @@ class Simulation:
             groups=groups,
             daemonsets=cluster.daemonsets,
             namespaces=cluster.namespaces,
-            policy=policy,
+            workloads=cluster.workloads,
+            pdbs=cluster.budgets,
+            policy=replace(policy, await_scheduler=False, scale_down=scale_down),
             memory=self._dry(groups, at),
         )
 
@@ -125,6 +131,23 @@ class Simulation:
         except PolicyError as error:
             self.warnings.append(f"ConfigMap {found.namespace}/{found.name}: {error}; all groups are one tier")
             return Tiers()
+
+    def _operator_policy(self, cluster: ClusterObjects) -> OperatorPolicy:
+        """Read the policy: that of the file, which must be right, else the ConfigMap's."""
+        path = self._inputs.policy
+        if path is not None:
+            try:
+                return parse_policy(_read(path).decode())
+            except (PolicyError, UnicodeDecodeError) as error:
+                raise InputError(f"{path}: {_one_line(error)}") from None
+        found = cluster.config_map(self._config.namespace, POLICY_CONFIG_MAP)
+        if found is None:
+            return OperatorPolicy()
+        try:
+            return parse_policy(found.data.get(POLICY_KEY, ""))
+        except PolicyError as error:
+            self.warnings.append(f"ConfigMap {found.namespace}/{found.name}: {error}; it is left out")
+            return OperatorPolicy()
 
     def _dry(self, groups: Iterable[NodeGroup], at: datetime) -> CapacityMemory:
         known = {group.name: group for group in groups}

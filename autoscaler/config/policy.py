@@ -3,6 +3,7 @@
 from autoscaler.config.config import Config
 from autoscaler.core.model import LaunchMethod
 from autoscaler.core.policy import Policy, Tiers
+from autoscaler.core.scaledown.policy import ScaleDownPolicy
 
 _GIB = 2**30
 
@@ -36,4 +37,36 @@ def to_policy(config: Config, tiers: Tiers) -> Policy:
         scale_from_unschedulable=config.scale_from_unschedulable,
         force_daemonsets=config.force_ds,
         tiers=tiers,
+        scale_down=_scale_down(config),
+    )
+
+
+def _scale_down(config: Config) -> ScaleDownPolicy:
+    return ScaleDownPolicy(
+        enabled=config.scale_down_enabled,
+        unneeded_time=config.scale_down_unneeded_time,
+        unready_enabled=config.scale_down_unready_enabled,
+        unready_time=config.scale_down_unready_time,
+        utilization_threshold=config.scale_down_utilization_threshold,
+        gpu_utilization_threshold=config.scale_down_gpu_utilization_threshold,
+        delay_after_add=config.scale_down_delay_after_add,
+        delay_after_delete=config.scale_down_delay_after_delete,
+        delay_after_failure=config.scale_down_delay_after_failure,
+        delay_is_local=config.scale_down_delay_type_local,
+        ignore_daemonsets=config.ignore_daemonsets_utilization,
+        ignore_mirror_pods=config.ignore_mirror_pods_utilization,
+        skip_custom_controllers=config.skip_nodes_with_custom_controller_pods,
+        skip_local_storage=config.skip_nodes_with_local_storage,
+        skip_system_pods=config.skip_nodes_with_system_pods,
+        system_pods_block_for=config.blocking_system_pod_distruption_timeout,
+        min_replica_count=config.min_replica_count,
+        max_parallelism=config.max_scale_down_parallelism,
+        max_drain_parallelism=config.max_drain_parallelism,
+        max_unready_percentage=config.max_total_unready_percentage,
+        ok_unready_count=config.ok_total_unready_count,
+        min_cores_total=config.cores_total.min,
+        min_memory_total=config.memory_total.min * _GIB,
+        on_demand_min_age=config.on_demand_min_age,
+        bad_conditions=config.drain_node_conditions,
+        paused=config.paused,
     )

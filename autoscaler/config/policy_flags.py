@@ -25,17 +25,20 @@ from autoscaler.config.values import (
     Words,
     read_age,
     read_backoff,
+    read_conditions,
     read_discovery,
     read_expanders,
     read_nodes,
     read_range,
 )
+from autoscaler.core.scaledown.policy import BadCondition
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 NO_WORDS: tuple[str, ...] = ()
 NO_NODES: tuple[NodesSpec, ...] = ()
+NO_CONDITIONS: tuple[BadCondition, ...] = ()
 NO_TAGS: Mapping[str, str | None] = {}
 
 Range = Annotated[MinMax, Reads(read_range, "MIN:MAX")]
@@ -134,4 +137,6 @@ class ScaleDownFlags:
     on_demand_min_age: Annotated[timedelta | None, Reads(read_age, "DURATION|never")] = flag(
         2 * HOUR, "age from which an on-demand node is returned to spot"
     )
-    drain_node_conditions: Names = flag(NO_WORDS, "node conditions that have a node drained and replaced")
+    drain_node_conditions: Annotated[
+        tuple[BadCondition, ...], Reads(read_conditions, "TYPE[=STATUS[,DURATION]],...", repeatable=True)
+    ] = flag(NO_CONDITIONS, "node conditions that have a node drained and replaced")

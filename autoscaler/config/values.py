@@ -7,19 +7,21 @@ but import it only when a value is read, so that `--help` does without.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from autoscaler.core.duration import format_duration, parse_duration
+from autoscaler.core.scaledown.policy import BadCondition
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
 EXPANDERS = ("random", "most-pods", "least-waste", "least-nodes", "price", "priority", "grpc")
+_CONDITION = re.compile(r"[A-Za-z][-A-Za-z0-9_./]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,25 @@ def read_words(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 def read_names(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
+
+
+def read_conditions(texts: tuple[str, ...]) -> tuple[BadCondition, ...]:
+    """Read draino's form: `Type`, `Type=Status` or `Type=Status,10m`; a duration belongs to what stands before it."""
+    found: list[BadCondition] = []
+    for text in texts:
+        for number, part in enumerate(read_names((text,))):
+            try:
+                lasts = parse_duration(part)
+            except ValueError:
+                name, _, status = part.partition("=")
+                if not _CONDITION.fullmatch(name) or (status or "True") not in ("True", "False", "Unknown"):
+                    raise ValueError(f"{part!r}: expected KernelDeadlock or OutOfDisk=True,10m") from None
+                found.append(BadCondition(name, status or "True"))
+                continue
+            if not number or lasts < timedelta(0):
+                raise ValueError(f"{part!r}: expected a condition before the duration, such as OutOfDisk=True,10m")
+            found[-1] = replace(found[-1], lasts=lasts)
+    return tuple(dict.fromkeys(found))
 
 
 def read_expanders(texts: tuple[str, ...]) -> tuple[str, ...]:

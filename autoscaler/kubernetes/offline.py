@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from autoscaler.core.model import Labels, Node, Pod
+from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.codec import read_identity
 from autoscaler.kubernetes.convert import (
     Interner,
@@ -22,12 +23,14 @@ from autoscaler.kubernetes.convert import (
     PriorityClass,
     PriorityClasses,
     key_of,
+    to_budget,
     to_daemonset,
     to_node,
     to_pod,
     to_priority_class,
 )
 from autoscaler.kubernetes.wire import (
+    WireBudget,
     WireConfigMap,
     WireDaemonSet,
     WireDocument,
@@ -35,10 +38,12 @@ from autoscaler.kubernetes.wire import (
     WireObject,
     WirePod,
     WirePriorityClass,
+    WireScaled,
 )
 
 Document = Mapping[str, Any] | Sequence[Any] | bytes
 T = TypeVar("T")
+_SCALED = frozenset(("ReplicaSet", "Deployment", "StatefulSet", "ReplicationController"))
 
 # By kind, the API group in which it means what we think: other groups use the word Node too.
 _WIRES: dict[str, tuple[str, type[Any]]] = {
@@ -48,7 +53,18 @@ _WIRES: dict[str, tuple[str, type[Any]]] = {
     "Namespace": ("", WireObject),
     "ConfigMap": ("", WireConfigMap),
     "PriorityClass": ("scheduling.k8s.io", WirePriorityClass),
+    "PodDisruptionBudget": ("policy", WireBudget),
 }
+# Owners of pods.
+_WORKLOADS: dict[str, tuple[str, type[Any]]] = {
+    "ReplicaSet": ("apps", WireScaled),
+    "Deployment": ("apps", WireScaled),
+    "StatefulSet": ("apps", WireScaled),
+    "Job": ("batch", WireObject),
+    "CronJob": ("batch", WireObject),
+    "ReplicationController": ("", WireScaled),
+}
+_WIRES |= _WORKLOADS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +86,8 @@ class ClusterObjects:
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     config_maps: tuple[ConfigMap, ...] = ()
     priority_classes: tuple[PriorityClass, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    budgets: tuple[PodDisruptionBudget, ...] = ()
 
     def config_map(self, namespace: str, name: str) -> ConfigMap | None:
         """Return the ConfigMap of that name, if any."""
@@ -108,6 +126,8 @@ def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObje
         namespaces=dict(convert("Namespace", lambda wire: (wire.metadata.name, interner.labels(wire.metadata.labels)))),
         config_maps=convert("ConfigMap", _to_config_map),
         priority_classes=classes,
+        workloads=tuple(one for kind in _WORKLOADS for one in convert(kind, _workload_of(kind, interner))),
+        budgets=convert("PodDisruptionBudget", to_budget),
     )
 
 
@@ -116,6 +136,26 @@ def _convert_one(source: str, to_value: Callable[[Any], T], wire: Any) -> T:
         return to_value(wire)
     except MalformedObjectError as error:
         raise MalformedObjectError(f"{source}: {error.kind}", error.key, error.fault) from None
+
+
+def _workload_of(kind: str, interner: Interner) -> Callable[[Any], Workload]:
+    """How to convert a workload of one kind; replicas that a file leaves out are 1, as the API server has it."""
+
+    def convert(wire: WireObject | WireScaled) -> Workload:
+        meta = wire.metadata
+        spec = wire.spec if isinstance(wire, WireScaled) else None
+        replicas = spec.replicas if spec is not None and spec.replicas is not None else 1
+        return Workload(
+            kind=kind,
+            namespace=meta.namespace or "default",
+            name=meta.name,
+            uid=Uid(meta.uid or f"{kind}/{meta.namespace}/{meta.name}"),
+            annotations=interner.annotations(meta.annotations),
+            owner=interner.owner(meta.owner_references),
+            replicas=replicas if kind in _SCALED else None,
+        )
+
+    return convert
 
 
 def _to_config_map(wire: WireConfigMap) -> ConfigMap:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
+from autoscaler.core.duration import format_duration
 from autoscaler.core.window import Window
 
 
@@ -38,12 +39,16 @@ class DisruptionBudget:
     windows: tuple[Window, ...] = ()  # voluntary only inside one of them; none: always
 
 
-class BadCondition(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BadCondition:
     """A node condition that has a node drained once it has held for `lasts`."""
 
     type: str
     status: str = "True"
     lasts: timedelta = timedelta(0)
+
+    def __str__(self) -> str:
+        return f"{self.type}={self.status},{format_duration(self.lasts)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
