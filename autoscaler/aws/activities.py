@@ -32,11 +32,12 @@ _STUCK = "WaitingForSpotInstanceId"
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """One raise of ours: how much, and the activities that were there before it."""
+    """One raise of ours: how much, the activities that were there before it, and what desired became."""
 
     group: GroupName
     units: int
     seen: frozenset[str] = frozenset()
+    desired: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

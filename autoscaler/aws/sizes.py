@@ -93,7 +93,7 @@ class GroupSizes:
                 target = min(sizes.desired + wish.units, sizes.max, group.max_size)
                 if target > sizes.desired:
                     await self._write(group.name, sizes.desired, target)
-                    raised = Raised(group.name, target - sizes.desired, seen)
+                    raised = Raised(group.name, target - sizes.desired, seen, target)
                 got = max(0, target - sizes.desired)
                 if got < wish.units:
                     refusals = (at_maximum(group.name, wish.units - got, wish.zone),)

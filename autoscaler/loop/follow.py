@@ -9,7 +9,7 @@ nor fails until the deadline is given up the same way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 import structlog
@@ -41,16 +41,19 @@ class Follower:
     pace: Pace
     config: Config
     jitter: Callable[[], float]
+    # An activity is told once: no call that fails afterwards may lose what it told.
+    _unjudged: list[ActivityReport] = field(default_factory=list)
+    _to_withdraw: dict[GroupName, int] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Poll for ever; idle while nothing is missing."""
         since: dict[GroupName, float] = {}
         while True:
             await anyio.sleep(POLL_SECONDS)
+            await self._adopt()
+            followed = set(self.hands.following)
+            since = {name: since.get(name, anyio.current_time()) for name in followed}
             try:
-                await self._adopt()
-                followed = set(self.hands.following)
-                since = {name: since.get(name, anyio.current_time()) for name in followed}
                 if followed:
                     await self._poll(since)
             except AwsError as error:
@@ -61,24 +64,31 @@ class Follower:
         for group in self.source.groups:
             missing = group.desired > group.live_units and "Launch" not in group.suspended
             if missing and group.name not in self.hands.following:
-                await self.hands.adopt(group)
+                try:
+                    await self.hands.adopt(group)
+                except AwsError as error:
+                    log.warning("activities.read_failed", node_group=group.name, code=error.code, error=str(error))
 
     async def _poll(self, since: dict[GroupName, float]) -> None:
         """Look once at everything that is followed. Raises AwsError."""
         reports, errors = await self.hands.watch.poll()
+        self._unjudged += reports
         for error in errors:
             log.warning("activities.read_failed", code=error.code, error=str(error))
         await self.source.refresh(set(since))
         groups = {group.name: group for group in self.source.groups}
         self.ledger.settle(groups.values())
+        reports, self._unjudged = tuple(self._unjudged), []
         for report in reports:
             if report.group in groups:
-                await self._judge(report, groups[report.group])
+                self._judge(report, groups[report.group])
+        for name in sorted(self._to_withdraw):
+            await self._withdraw(name)
         for name, began in since.items():
             await self._settle(name, groups.get(name), began)
 
-    async def _judge(self, report: ActivityReport, group: NodeGroup) -> None:
-        """Learn from what came and what failed, and withdraw the latter."""
+    def _judge(self, report: ActivityReport, group: NodeGroup) -> None:
+        """Learn from what came and what failed, and note what of it is to be withdrawn."""
         result = self.hands.judge(report, group)
         if result is None:
             return
@@ -92,23 +102,31 @@ class Follower:
                 code=refusal.code,
                 detail=refusal.detail,
             )
-        missing = report.proven_missing(group.desired - group.live_units)
+        short = group.desired - group.live_units
+        missing = report.proven_missing(short)
         if missing:
-            await self._withdraw(report.group, missing)
+            self._give_up(group.name, min(short, missing + self._to_withdraw.get(group.name, 0)))
 
-    async def _withdraw(self, name: GroupName, units: int) -> None:
+    def _give_up(self, name: GroupName, units: int) -> None:
+        self._to_withdraw[name] = units
         self.ledger.note_missing(name, units)
         self.pace.ring()
-        taken = await self.hands.withdraw(name, units)
-        if taken:
-            log.info("desired.withdrawn", node_group=name, units=taken)
-        await self._reread(name, units - taken)
 
-    async def _reread(self, name: GroupName, units_left: int) -> None:
-        """See the lower desired before the missing units are forgotten. Raises AwsError."""
-        await self.source.refresh({name})
-        self.ledger.note_withdrawn(name, units_left)
+    async def _withdraw(self, name: GroupName) -> bool:
+        """Take back what was given up; False when AWS refuses: the next poll tries again."""
+        units = self._to_withdraw[name]
+        try:
+            taken = await self.hands.withdraw(name, units)
+            del self._to_withdraw[name]
+            if taken:
+                log.info("desired.withdrawn", node_group=name, units=taken)
+            await self.source.refresh({name})  # see the lower desired before the missing units are forgotten
+        except AwsError as error:
+            log.warning("desired.withdrawal_failed", node_group=name, code=error.code, error=str(error))
+            return name not in self._to_withdraw
+        self.ledger.note_withdrawn(name, units - taken)
         self.pace.ring()
+        return True
 
     async def _settle(self, name: GroupName, group: NodeGroup | None, since: float) -> None:
         """Stop following a group in which nothing is missing, or whose time is over."""
@@ -119,6 +137,9 @@ class Follower:
             detail = f"{missing} units were asked for and neither came nor failed in time"
             policy = to_policy(self.config, Tiers())
             self.ledger.memory = self.ledger.memory.group_failed(name, detail, clock.now(), policy)
-            await self._withdraw(name, missing)
+            self._give_up(name, missing)
+            if not await self._withdraw(name):
+                return
+        self._to_withdraw.pop(name, None)
         self.hands.following.pop(name, None)
         self.hands.watch.forget(name)

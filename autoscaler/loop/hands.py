@@ -73,7 +73,7 @@ class AwsHands:
         if raised is not None:
             self.following[group.name] = Following(launch, group)
             self.watch.follow(raised)
-            self._ledger.note_raise(group.name, group.desired + raised.units, result.at)
+            self._ledger.note_raise(group.name, raised.desired, result.at)
             result = replace(result, refusals=())
         return result
 
@@ -127,7 +127,7 @@ class AwsHands:
         launch = Launch(group=group.name, zone=None, count=units, units=units, method=LaunchMethod.DESIRED)
         seen = await read_seen(self._aws, group.name)
         self.following[group.name] = Following(launch, group, is_ours=False)
-        self.watch.follow(Raised(group.name, units, seen))
+        self.watch.follow(Raised(group.name, units, seen, group.desired))
 
     async def withdraw(self, group: GroupName, units: int) -> int:
         """Take back units that are proven missing; return how many were. Raises AwsError."""

@@ -51,9 +51,12 @@ class Ledger:
         self._missing.pop(group, None)
 
     def note_missing(self, group: GroupName, units: int) -> None:
-        """Remember how many units of desired are proven not to come."""
+        """Remember that so many units of desired are proven not to come; more that were known stay so.
+
+        Where they cannot be withdrawn, AWS goes on trying, a part of them at a time.
+        """
         self.changes += 1
-        self._missing[group] = units
+        self._missing[group] = max(units, self._missing.get(group, 0))
 
     def note_withdrawn(self, group: GroupName, units_left: int) -> None:
         """The listing shows the desired capacity without what was missing, but for units that must stay.

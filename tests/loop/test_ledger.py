@@ -50,3 +50,12 @@ def test_an_instance_that_is_listed_and_was_given_back_is_gone() -> None:
     ledger.note_removal(Removal(group=SPOT, instance=InstanceId("i-1"), decrement=True, reason="Surplus"), NOW)
     listed = group("spot-a", desired=2, instances=[instance("i-1"), instance("i-2")])
     assert shown(ledger, listed) == (["i-2"], 1)
+
+
+def test_what_is_proven_missing_stays_so_while_aws_tries_a_part_of_it_again() -> None:
+    """A group at its minimum cannot shed what does not come: the rest must not be counted on anew."""
+    ledger = Ledger()
+    ledger.note_missing(SPOT, 5)
+    ledger.note_missing(SPOT, 1)
+    (seen,) = ledger.overlay((group("spot-a", desired=5),), SOON)
+    assert seen.proven_missing == 5
