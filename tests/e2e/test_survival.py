@@ -53,6 +53,38 @@ def test_killed_after_the_launch_was_done_and_its_answer_lost_it_buys_once() -> 
             assert len(stage.aws.instances("od-a")) == 3
 
 
+def test_killed_after_raising_the_desired_capacity_it_raises_no_further() -> None:
+    with Stage.open() as stage:
+        stage.group("od-a", "on-demand")
+        stage.aws.world.delays.launch = 6.0
+        with stage.controller("--launch-method=desired", *HASTY) as child:
+            stage.deploy("web", 3)
+            wait_for(lambda: stage.desired("od-a") == 3, "the desired capacity")
+            child.kill()
+        with stage.controller("--launch-method=desired", *HASTY):
+            wait_for(lambda: stage.running("web") == 3, "the pods to run")
+            assert stage.desired("od-a") == len(stage.aws.instances("od-a")) == 3
+            assert len({call.parameters["DesiredCapacity"] for call in stage.aws.calls("SetDesiredCapacity")}) == 1
+
+
+def test_a_standby_watches_and_takes_over_when_the_leader_leaves() -> None:
+    with Stage.open() as stage:
+        stage.group("od-a", "on-demand")
+        with stage.controller(*HASTY) as leader:
+            leader.wait(lambda: bool(leader.events("lease.acquired")), 30, "the lease")
+            with stage.controller(*HASTY, ready=False) as standby:
+                standby.wait(lambda: bool(standby.events("cache.synced")), 30, "the caches")
+                stage.deploy("web", 2)
+                wait_for(lambda: stage.running("web") == 2, "two pods to run")
+                assert not standby.events("scale_up.launched")
+                assert standby.get("/healthz")[0] == standby.get("/health-check")[0] == 200
+                assert leader.stop() == 0
+                stage.deploy("more", 1)
+                wait_for(lambda: stage.running("more") == 1, "a third pod to run")
+                assert standby.events("scale_up.launched")
+                assert len(stage.aws.instances("od-a")) == 3
+
+
 def test_an_instance_that_never_registers_is_terminated_and_another_group_used() -> None:
     with Stage.open() as stage:
         stage.kubernetes.kubelet.delays = NEVER
