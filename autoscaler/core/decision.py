@@ -39,7 +39,11 @@ class Why(StrEnum):
     POD_AFFINITY = "PodAffinity"
     POD_ANTI_AFFINITY = "PodAntiAffinity"
     TOPOLOGY_SPREAD = "TopologySpread"
-    VOLUME = "Volume"
+    VOLUME = "Volume"  # a claim that no node can serve now, or not this one
+    VOLUME_NODE_AFFINITY = "VolumeNodeAffinity"  # the volume is not reachable from the node
+    VOLUME_ZONE = "VolumeZone"  # by the zone or region label of an old volume
+    VOLUME_LIMIT = "VolumeLimit"  # the node attaches no more volumes
+    VOLUME_CAPACITY = "VolumeCapacity"  # the driver has no room for the volume there
     RESOURCE_CLAIM = "ResourceClaim"  # dynamic resource allocation: not simulated
     UNKNOWN_CONSTRAINT = "UnknownConstraint"  # a field or operator that we do not know
     ZONE_NOT_CHOSEN = "ZoneNotChosen"  # the pod needs a zone, but AWS would pick it

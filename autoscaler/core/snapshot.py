@@ -18,6 +18,7 @@ from autoscaler.core.podspec import PodSpec
 from autoscaler.core.policy import Policy
 from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaleup.capacity import CapacityMemory
+from autoscaler.core.storage import Storage
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 
 
@@ -65,6 +66,7 @@ class Snapshot:
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     workloads: Sequence[Workload] = ()
     pdbs: Sequence[PodDisruptionBudget] = ()
+    storage: Storage = field(default_factory=Storage)
     policy: Policy = field(default_factory=Policy)
     memory: CapacityMemory = field(default_factory=CapacityMemory)
     wave: Wave = field(default_factory=Wave)

@@ -58,7 +58,10 @@ class Offer:
         yield from one.refusals
         if not copies_in(self.free, one.request):
             lacking = [name for name, amount in one.spec.requests.items() if amount > self.empty[name]]
-            yield Objection(Why.TOO_SMALL, f"lacks {', '.join(lacking)}; an empty node has {self.empty}")
+            if lacking:
+                yield Objection(Why.TOO_SMALL, f"lacks {', '.join(lacking)}; an empty node has {self.empty}")
+            else:
+                yield Objection(Why.VOLUME_LIMIT, "an empty node attaches fewer volumes than the pod has")
         if ports_conflict(one.spec.host_ports, self.ports):
             yield Objection(Why.HOST_PORT_TAKEN, "by a DaemonSet, on every node")
         yield from one.fitting.objections(self.view)

@@ -19,13 +19,15 @@ from autoscaler.core.resources import Resources
 from autoscaler.core.scheduling.constraints import refused_constraints
 from autoscaler.core.scheduling.fit import Fitting
 from autoscaler.core.scheduling.rules import Rules
+from autoscaler.core.scheduling.volumes import LIMIT_PREFIX, NO_NEEDS, Needs, VolumeFitting, Volumes
+from autoscaler.core.storage import Storage
 
 Vector = tuple[int, ...]
 
 
 @dataclass(slots=True, eq=False)
 class PodClass:
-    """Pods with one spec, labels, namespace and owner; oldest first once sorted.
+    """Pods with one spec, labels, namespace, owner and needs of volumes; oldest first once sorted.
 
     `request` is the spec's request along the dimensions of this pass.
     """
@@ -37,6 +39,7 @@ class PodClass:
     request: Vector
     refusals: tuple[Objection, ...] = ()  # of constraints that nothing can promise
     pods: list[Pod] = field(default_factory=list)
+    needs: Needs = NO_NEEDS
     rules: Rules | None = None  # None: no rule looks at where these pods are
 
     @property
@@ -56,17 +59,25 @@ class Dimensions:
 
     __slots__ = ("names",)
 
-    def __init__(self, specs: Iterable[PodSpec]) -> None:
+    def __init__(self, specs: Iterable[PodSpec], drivers: Iterable[str] = ()) -> None:
         names = {name for spec in specs for name, amount in spec.requests.items() if amount > 0} | {"cpu", "memory"}
-        self.names = tuple(sorted(names))
+        self.names = tuple(sorted(names.union(LIMIT_PREFIX + driver for driver in drivers)))
 
     def vector(self, resources: Resources) -> Vector:
         return tuple([resources[name] for name in self.names])
 
+    def request(self, spec: PodSpec, needs: Needs) -> Vector:
+        """What a pod asks for, the volumes that it attaches included."""
+        if not needs.attachments:
+            return self.vector(spec.requests)
+        amounts = {LIMIT_PREFIX + driver: count for driver, count in needs.attachments}
+        return self.vector(spec.requests.with_amounts(amounts))
 
-def classify(pods: Iterable[Pod]) -> tuple[list[PodClass], Dimensions]:
-    """Sort pods into classes, each oldest first."""
-    found: dict[tuple[int, int, str, str], list[Pod]] = {}
+
+def classify(pods: Iterable[Pod], volumes: Volumes | None = None) -> tuple[list[PodClass], Dimensions]:
+    """Sort pods into classes, each oldest first; without `volumes` a pod that has any is refused."""
+    volumes = volumes if volumes is not None else Volumes(Storage())
+    found: dict[tuple[int, int, str, str, Needs], list[Pod]] = {}
     last: Pod | None = None
     members: list[Pod] = []
     for pod in pods:
@@ -77,24 +88,27 @@ def classify(pods: Iterable[Pod]) -> tuple[list[PodClass], Dimensions]:
             or pod.owner is not last.owner
             or pod.labels is not last.labels
             or pod.namespace != last.namespace
+            or pod.spec.claims
         ):
             owner = pod.owner
-            key = (id(pod.spec), id(pod.labels), pod.namespace, owner.uid if owner is not None else "")
+            needs = volumes.needs_of(pod) if pod.spec.claims else NO_NEEDS
+            key = (id(pod.spec), id(pod.labels), pod.namespace, owner.uid if owner is not None else "", needs)
             members = found.setdefault(key, [])
             last = pod
         members.append(pod)
-    specs = {id(members[0].spec): members[0].spec for members in found.values()}
-    dimensions = Dimensions(specs.values())
-    fittings = {key: Fitting(spec) for key, spec in specs.items()}
-    refusals = {key: tuple(refused_constraints(spec)) for key, spec in specs.items()}
-    requests = {key: dimensions.vector(spec.requests) for key, spec in specs.items()}
+    specs = {(id(members[0].spec), key[-1]): members[0].spec for key, members in found.items()}
+    dimensions = Dimensions(specs.values(), {driver for _, needs in specs for driver, _ in needs.attachments})
+    fittings = {(n, needs): VolumeFitting(spec, needs) if needs.demands else Fitting(spec)
+                for (n, needs), spec in specs.items()}  # fmt: skip
+    refusals = {(n, needs): (*refused_constraints(spec), *needs.refusals) for (n, needs), spec in specs.items()}
+    requests = {(n, needs): dimensions.request(spec, needs) for (n, needs), spec in specs.items()}
     classes = []
-    for members in found.values():
+    for (*_, needs), members in found.items():
         first = members[0]
         # Two sorts by one attribute each are far cheaper than one by a tuple made per pod.
         members.sort(key=attrgetter("name"))
         members.sort(key=attrgetter("created"))
-        key_of_spec = id(first.spec)
+        key_of_spec = (id(first.spec), needs)
         classes.append(
             PodClass(
                 spec=first.spec,
@@ -103,6 +117,7 @@ def classify(pods: Iterable[Pod]) -> tuple[list[PodClass], Dimensions]:
                 fitting=fittings[key_of_spec],
                 request=requests[key_of_spec],
                 refusals=refusals[key_of_spec],
+                needs=needs,
                 pods=members,
             )
         )

@@ -16,7 +16,7 @@ def refused_constraints(spec: PodSpec) -> Iterator[Objection]:
     """Yield an objection for each constraint of the pod that cannot be promised."""
     for unknown in spec.unknowns:
         yield Objection(Why.UNKNOWN_CONSTRAINT, unknown)
-    if spec.claims or spec.inline_disks:
-        yield Objection(Why.VOLUME, "persistent volumes are not simulated")
+    if spec.inline_disks:
+        yield Objection(Why.VOLUME, "cloud disks named in the pod itself are not simulated")
     if spec.resource_claims:
         yield Objection(Why.RESOURCE_CLAIM, "dynamic resource claims are not simulated")

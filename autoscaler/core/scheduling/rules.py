@@ -45,7 +45,6 @@ class Spread(NamedTuple):
             return NO_LIMIT if count - least <= self.max_skew else 0
         return max(0, others + self.max_skew - count)
 
-
     def is_exceeded(self, count: int) -> bool:
         """Whether a domain that has `count` is further above the least than allowed."""
         least = self.tally.least if self.tally.domains >= self.min_domains else 0

@@ -24,6 +24,7 @@ from autoscaler.core.scheduling.rules import Apart, Marks, Part, Rules, Spread
 from autoscaler.core.scheduling.selectors import Namespaces, PodQuery, query_of, selects, with_keys
 from autoscaler.core.scheduling.tally import NEW_HOST, Deed, Scope, SpreadTally, Tally
 from autoscaler.core.snapshot import DaemonSet, Snapshot
+from autoscaler.core.storage import ONCE_PER_POD, ClaimKey
 
 SpreadKey = tuple[PodQuery, str, Scope]
 Openings = dict[SpreadKey, dict[str, int]]  # domains that a plan opens, and how many new hosts
@@ -37,6 +38,7 @@ class Kind:
     spec: PodSpec
     labels: Labels
     namespace: str
+    exclusive: tuple[ClaimKey, ...] = ()  # ReadWriteOncePod claims
 
     @property
     def repulsions(self) -> list[Repulsion]:
@@ -52,6 +54,7 @@ class _Books:
     spreads: dict[SpreadKey, SpreadTally] = field(default_factory=dict)
     matching: dict[tuple[tuple[PodQuery, ...], str], Tally] = field(default_factory=dict)
     carrying: dict[Repulsion, Tally] = field(default_factory=dict)
+    exclusive: dict[ClaimKey, Tally] = field(default_factory=dict)  # by use anywhere in the cluster
 
     def matching_all(self, queries: tuple[PodQuery, ...], key: str) -> Tally:
         found = self.matching.get((queries, key))
@@ -188,6 +191,11 @@ class Topology:
                   f"the anti-affinity of a pod in this {one[1]} names it")
             for one in self._repelling(kind, repulsions)
         ]  # fmt: skip
+        apart += [
+            Apart(self._books.exclusive.setdefault(claim, Tally("", self._books.journal)), True, Why.VOLUME,
+                  f"another pod uses the claim {claim}, which is {ONCE_PER_POD}")
+            for claim in kind.exclusive
+        ]  # fmt: skip
         return Rules(
             wide=_part(spreads, affinity, apart, per_node=False),
             per_node=_part(spreads, affinity, apart, per_node=True),
@@ -205,7 +213,8 @@ class Topology:
 
     def feeds_of(self, kind: Kind) -> tuple[Tally, ...]:
         """The tallies that a pod of the kind counts towards."""
-        return (*self._fed_by_labels(kind.labels, kind.namespace), *self._fed_by_repulsion(kind))
+        used = [self._books.exclusive[claim] for claim in kind.exclusive]
+        return (*self._fed_by_labels(kind.labels, kind.namespace), *self._fed_by_repulsion(kind), *used)
 
     def _fed_by_repulsion(self, kind: Kind) -> list[Tally]:
         carried = [self._books.carrying.get(one) for one in dict.fromkeys(kind.repulsions)]
@@ -266,6 +275,9 @@ class Topology:
             node = index.census.holds(pod)
             if node is None or node not in views:
                 continue
+            if pod.spec.claims and self._books.exclusive:
+                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims}
+                _add([self._books.exclusive[one] for one in claims & self._books.exclusive.keys()], views[node], 1)
             key = (id(pod.labels), pod.namespace)
             tallies = fed.get(key)
             if tallies is None:
@@ -278,11 +290,11 @@ class Topology:
             node = index.census.holds(pod)
             if node is not None and node in views:
                 kind = Kind(pod.spec, pod.labels, pod.namespace)
-                _add(self._fed_by_repulsion(kind), views[node], 1, stays=True)
+                _add(self._fed_by_repulsion(kind), views[node], 1)
         self._books.journal.clear()
 
 
-def _add(tallies: Iterable[Tally], node: NodeView, pods: int, *, stays: bool) -> None:
+def _add(tallies: Iterable[Tally], node: NodeView, pods: int, *, stays: bool = True) -> None:
     """Count pods on a node; spread constraints leave out pods that are being deleted."""
     for tally in tallies:
         domain = tally.domain_of(node)
@@ -309,10 +321,13 @@ def build_topology(
     """Give every class its rules, and count the cluster once, where any of them asks for it."""
     topology = Topology(snapshot, foreseen)
     repelling = {key_of(pod): pod for pod in index.census.repelling}
-    bound = any(one.spec.affinity or one.spec.anti_affinity or one.spec.has_hard_spread for one in classes)
+    bound = any(
+        one.spec.affinity or one.spec.anti_affinity or one.spec.has_hard_spread or one.needs.exclusive
+        for one in classes
+    )
     if not bound and not (repelling and classes):
         return topology
-    kinds = {key_of(one): Kind(one.spec, one.labels, one.namespace) for one in classes}
+    kinds = {kind_key(one): Kind(one.spec, one.labels, one.namespace, one.needs.exclusive) for one in classes}
     carriers = [Kind(pod.spec, pod.labels, pod.namespace) for pod in repelling.values()]
     repulsions = dict.fromkeys(
         one for kind in (*kinds.values(), *carriers, *map(kind_of, snapshot.daemonsets)) for one in kind.repulsions
@@ -321,7 +336,7 @@ def build_topology(
     for key, kind in kinds.items():
         rules[key].feeds = topology.feeds_of(kind)
     for one in classes:
-        found = rules[key_of(one)]
+        found = rules[kind_key(one)]
         one.rules = found if found.is_bound or found.feeds else None
     topology.is_active = any(one.rules is not None for one in classes)
     if topology.is_active:
@@ -331,8 +346,12 @@ def build_topology(
 
 
 def key_of(one: PodClass | Pod) -> tuple[int, int, str]:
-    """Pods of the same key are of one kind."""
+    """Pods of the same key look alike to rules, their volumes aside."""
     return id(one.spec), id(one.labels), one.namespace
+
+
+def kind_key(one: PodClass) -> tuple[object, ...]:
+    return *key_of(one), one.needs.exclusive
 
 
 def kind_of(daemonset: DaemonSet) -> Kind:
