@@ -35,12 +35,12 @@ UNUSED_MODULES = (
 )
 
 _ENTRY = re.compile(r"^(?P<name>[a-z0-9._-]+)(?:\[[^]]*\])?==\S+.*(?:\n[ \t]+.*)*", re.MULTILINE)
-_ASKED_BY = re.compile(r"^ +# +(?:via +)?([a-z0-9._-]+)", re.MULTILINE)
+_ASKED_BY = re.compile(r"^ +# +(?:via +)?(?!via$)([a-z0-9._-]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Locked:
-    """One entry of the lock: its lines, and the packages that ask for it."""
+    """What the lock says of one package: its lines, for each platform that differs, and who asks for it."""
 
     text: str
     asked_by: frozenset[str]
@@ -48,7 +48,12 @@ class Locked:
 
 def read_lock(text: str) -> dict[str, Locked]:
     """Read a lock as `uv pip compile` writes it, with its comments on who asks for what."""
-    return {entry["name"]: Locked(entry[0], frozenset(_ASKED_BY.findall(entry[0]))) for entry in _ENTRY.finditer(text)}
+    found: dict[str, Locked] = {}
+    for entry in _ENTRY.finditer(text):
+        before = found.get(entry["name"], Locked("", frozenset()))
+        asked_by = before.asked_by.union(_ASKED_BY.findall(entry[0]))
+        found[entry["name"]] = Locked(f"{before.text}{entry[0]}\n", asked_by)
+    return found
 
 
 def closure(lock: Mapping[str, Locked], wanted: Iterable[str]) -> set[str]:
@@ -106,7 +111,7 @@ class Assembly:
     def _install(self, packages: Iterable[str], *options: str, into: tuple[str, ...] = ()) -> None:
         """Install exactly these entries of the lock, as wheels with the hashes that stand there."""
         wanted = self._scratch / "wanted.txt"
-        wanted.write_text("".join(f"{self._lock[name].text}\n" for name in sorted(packages)))
+        wanted.write_text("".join(self._lock[name].text for name in sorted(packages)))
         exact = ("--require-hashes", "--no-deps", "--only-binary", ":all:", "--no-compile", "-r", str(wanted))
         self._pip(*options, "install", *exact, *into)
 

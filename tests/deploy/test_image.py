@@ -73,6 +73,37 @@ def test_the_lock_tells_what_is_needed_at_run_time() -> None:
     assert not locked & {"moto", "boto3", "rich", "pytest", "ruff", "mypy", "uv", "hatchling"}
 
 
+def test_a_package_with_an_entry_for_each_platform_keeps_them_all() -> None:
+    lock = assemble.read_lock(
+        "one==1 ; python_full_version < '3.12' \\\n    --hash=sha256:aa\n    # via project\n"
+        "one==2 ; python_full_version >= '3.12' \\\n    --hash=sha256:bb\n    # via\n    #   project\n    #   two\n"
+        "two==3 \\\n    --hash=sha256:cc\n    # via project\n"
+    )
+    assert lock["one"].asked_by == {"project", "two"}
+    assert [line for line in lock["one"].text.splitlines() if "hash" in line] == [
+        "    --hash=sha256:aa",
+        "    --hash=sha256:bb",
+    ]
+    assert assemble.closure(lock, {"two"}) == {"one", "two"}
+
+
+def test_the_bill_of_materials_tells_what_is_installed() -> None:
+    printed = [
+        subprocess.run(
+            [sys.executable, ASSEMBLE.with_name("sbom.py")], capture_output=True, check=True, cwd=where
+        ).stdout
+        for where in ("/", ROOT)
+    ]
+    assert printed[0] == printed[1]
+    bill = json.loads(printed[0])
+    required = {each["name"]: each["version"] for each in bill["components"] if each["scope"] == "required"}
+    assert required == {name: metadata.version(name) for name in installed_closure(runtime_roots())}
+    references = {each["bom-ref"] for each in bill["components"]} | {bill["metadata"]["component"]["bom-ref"]}
+    assert {each["ref"] for each in bill["dependencies"]} == references
+    reached = {one for each in bill["dependencies"] for one in each["dependsOn"]}
+    assert reached == references - {bill["metadata"]["component"]["bom-ref"]}, "nothing is there without a reason"
+
+
 def test_a_package_that_is_not_locked_is_named() -> None:
     with pytest.raises(SystemExit, match="no entry for nosuch"):
         assemble.closure({}, {"nosuch"})
