@@ -9,7 +9,7 @@ named for removal.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,7 +67,7 @@ class Stock:
         self.memory += capacity["memory"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Shelves:
     """All that is needed to put a node into the stock."""
 
@@ -78,10 +78,22 @@ class Shelves:
     dimensions: Dimensions
     rank: Callable[[GroupName], tuple[int, str]]  # the highest tier first
 
-    def running_on(self, node: NodeName) -> frozenset[Uid]:
-        """The DaemonSets that have a pod on the node already."""
-        owners = (pod.owner for pod in self.snapshot.pods if pod.node == node and not pod.is_finished)
-        return frozenset(owner.uid for owner in owners if owner is not None)
+    _running: dict[NodeName, set[Uid]] | None = field(default=None, init=False)
+
+    def running_on(self, node: NodeName) -> Collection[Uid]:
+        """The DaemonSets that have a pod on the node already; counted once, when first asked, as it takes all pods."""
+        if self._running is None:
+            self._running = _daemonsets_by_node(self.snapshot)
+        return self._running.get(node, frozenset())
+
+
+def _daemonsets_by_node(snapshot: Snapshot) -> dict[NodeName, set[Uid]]:
+    known = {one.uid for one in snapshot.daemonsets}
+    found: dict[NodeName, set[Uid]] = {}
+    for pod in snapshot.pods if known else ():
+        if pod.owner is not None and pod.owner.uid in known and pod.node is not None and not pod.is_finished:
+            found.setdefault(pod.node, set()).add(pod.owner.uid)
+    return found
 
 
 def take_stock(shelves: Shelves) -> Stock:
@@ -137,6 +149,7 @@ def _shelve_node(stock: Stock, shelves: Shelves, node: Node) -> None:
     elif (node.ready or not node.was_ready) and comes:
         view = NodeView(node.labels, lasting_taints(node.taints, policy), node.name)
         stock.upcoming.append(_place_of(shelves, node, view, is_upcoming=True))
+        stock.expect_until(node.created + policy.max_node_startup_time)
 
 
 def _place_of(shelves: Shelves, node: Node, view: NodeView, *, is_upcoming: bool = False) -> Place:

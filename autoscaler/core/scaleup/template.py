@@ -9,7 +9,7 @@ that a promised place is real whichever type arrives.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from autoscaler.core.index import Index
@@ -62,7 +62,7 @@ _REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A node of a group, still empty; `free` is what is left after its DaemonSets.
+    """A node of a group, still empty.
 
     `labels` lack what differs between nodes: host name and zone. `zones` are the group's.
     `by_type` is the allocatable amount by instance type.
@@ -232,7 +232,7 @@ class Overheads:
         self._force = policy.force_daemonsets
 
     def left_on(
-        self, view: NodeView, allocatable: Resources, running: frozenset[Uid] = frozenset()
+        self, view: NodeView, allocatable: Resources, running: Collection[Uid] = frozenset()
     ) -> tuple[Resources, frozenset[HostPort]]:
         """Return what is left for pods, and the host ports taken, by the DaemonSets that do not run there yet."""
         free = allocatable
@@ -243,7 +243,7 @@ class Overheads:
         return free, frozenset(ports)
 
     def landing_on(
-        self, view: NodeView, allocatable: Resources, running: frozenset[Uid] = frozenset()
+        self, view: NodeView, allocatable: Resources, running: Collection[Uid] = frozenset()
     ) -> Iterator[DaemonSet]:
         """Yield the DaemonSets that will run there and do not yet; one that cannot fit alone does only when forced."""
         free = allocatable
