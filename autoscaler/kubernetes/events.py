@@ -23,7 +23,8 @@ from autoscaler.kubernetes.transport import MERGE_PATCH, Api
 log = structlog.get_logger()
 
 _WINDOW_SECONDS = 300.0
-_REMEMBERED = 8_192
+_REMEMBERED = 8_192  # events that can be counted up
+_REPEATABLE = 65_536  # events that are not written again: fewer than pods wait, and all would be, pass by pass
 _QUEUE = 10_000
 _LONGEST_MESSAGE = 1_024  # the API server refuses longer ones
 
@@ -80,6 +81,7 @@ class EventRecorder:
         self._recent: OrderedDict[_Identity, float] = OrderedDict()
         self._known: OrderedDict[_Identity, _Written] = OrderedDict()
         self._stamp = 0
+        self._lost = 0  # in a row
         self._send, self._receive = anyio.create_memory_object_stream[EventNote](_QUEUE)
 
     def record(self, note: EventNote) -> bool:
@@ -93,7 +95,7 @@ class EventRecorder:
         except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._fail(note, "the queue is full or closed")
             return False
-        _remember(self._recent, key, now)
+        _remember(self._recent, key, now, _REPEATABLE)
         return True
 
     def close(self) -> None:
@@ -108,6 +110,7 @@ class EventRecorder:
                 try:
                     await self._write(note)
                     self.written += 1
+                    self._lost = 0
                 except KubernetesError as error:
                     self._fail(note, str(error))
 
@@ -130,11 +133,21 @@ class EventRecorder:
         collection = f"/api/v1/namespaces/{namespace}/events"
         await self._api.send("POST", collection, body)
         path = f"{collection}/{body['metadata']['name']}"
-        _remember(self._known, key, _Written(path, note.message, anyio.current_time()))
+        _remember(self._known, key, _Written(path, note.message, anyio.current_time()), _REMEMBERED)
 
     def _fail(self, note: EventNote, fault: str) -> None:
+        """Count a loss and tell it, of a row of them ever fewer: thousands of pods lose theirs together."""
         self.failed += 1
-        log.warning("event.lost", kind=note.about.kind, object=note.about.name, reason=note.reason, error=fault)
+        self._lost += 1
+        if self._lost & (self._lost - 1) == 0:
+            log.warning(
+                "event.lost",
+                kind=note.about.kind,
+                object=note.about.name,
+                reason=note.reason,
+                error=fault,
+                in_a_row=self._lost,
+            )
 
 
 def _event(note: EventNote, component: str, stamp: int) -> dict[str, Any]:
@@ -172,8 +185,8 @@ def _time(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _remember(table: OrderedDict[Any, Any], key: object, value: object) -> None:
+def _remember(table: OrderedDict[Any, Any], key: object, value: object, most: int) -> None:
     table[key] = value
     table.move_to_end(key)
-    while len(table) > _REMEMBERED:
+    while len(table) > most:
         table.popitem(last=False)

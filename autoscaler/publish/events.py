@@ -61,12 +61,13 @@ def event(about: ObjectRef, kind: str, reason: str, message: str) -> Event:
 def events(report: WaveReport, anchors: Anchors) -> tuple[Event, ...]:
     """Everything that one wave has to tell, in a fixed order.
 
-    Pods that wait for an answer of this wave are told about later.
+    What concerns the cluster comes first, as thousands of pods may fill the
+    writer's queue. Pods that wait for an answer of this wave are told later.
     """
     return (
-        *pod_events(report),
         *group_events(report, anchors.status),
         *priority_events(report.snapshot, report.decision, anchors.priorities),
+        *pod_events(report),
     )
 
 
@@ -132,8 +133,8 @@ def priority_events(snapshot: Snapshot, decision: Decision, priorities: ObjectRe
 
 
 def invalid_priorities(priorities: ObjectRef, detail: str) -> Event:
-    """The priority ConfigMap cannot be used."""
-    return event(priorities, WARNING, "PriorityConfigMapInvalid", f"{detail}; the last good priorities stay")
+    """The priority ConfigMap cannot be used; `detail` says why, and what holds instead."""
+    return event(priorities, WARNING, "PriorityConfigMapInvalid", detail)
 
 
 def _triggered(report: WaveReport) -> dict[PodKey, tuple[bool, str]]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import anyio
 import pytest
+import structlog
 
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
 from autoscaler.kubernetes.transport import Api, KubernetesSettings, connect
@@ -98,6 +99,20 @@ async def test_a_refused_event_is_counted_and_the_next_one_goes_on() -> None:
         assert (recorder.written, recorder.failed) == (1, 1)
         assert not recorder.record(note(reason="ScaleDown"))  # closed
         assert recorder.failed == 2
+
+
+async def test_a_flood_is_counted_told_in_few_lines_and_not_written_again() -> None:
+    async with connected() as (_, api):
+        recorder = EventRecorder(api)
+        flood = [note(reason=f"R{number}") for number in range(12_000)]
+        with structlog.testing.capture_logs() as told:
+            assert sum(map(recorder.record, flood)) == 10_000
+            assert sum(map(recorder.record, flood)) == 0
+        assert (recorder.suppressed, recorder.failed) == (10_000, 4_000)
+        assert [line["in_a_row"] for line in told] == [2**power for power in range(12)]
+        recorder.close()
+        with anyio.move_on_after(0):
+            await recorder.run()
 
 
 async def test_a_cluster_wide_object_and_a_long_message() -> None:
