@@ -31,6 +31,7 @@ from autoscaler.core.policy import Policy, Tiers
 from autoscaler.core.quantity import parse_amount
 from autoscaler.core.resources import Resources
 from autoscaler.core.snapshot import Snapshot
+from autoscaler.core.workload import Workload
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ZONES = ("eu-west-3a", "eu-west-3b", "eu-west-3c")
@@ -146,6 +147,11 @@ def node(name: str = "", *, of: Instance | None = None, zone: str = ZONES[0], **
             **fields,
         }
     )
+
+
+def workload(name: str, kind: str = "ReplicaSet", namespace: str = "shop", **fields: Any) -> Workload:
+    """A workload that exists."""
+    return Workload(kind=kind, namespace=namespace, name=name, uid=Uid(f"uid-{name}"), **fields)
 
 
 def policy(tiers: Mapping[int, list[str]] | None = None, **fields: Any) -> Policy:

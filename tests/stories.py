@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from autoscaler.core.decision import Decision, Objection
+from autoscaler.config.values import read_conditions
+from autoscaler.core.decision import Decision, Drain, Objection
 from autoscaler.core.duration import parse_duration
 from autoscaler.core.model import (
     ZONE_LABEL,
@@ -26,23 +27,29 @@ from autoscaler.core.model import (
     Lifecycle,
     Market,
     NodeGroup,
+    NodeName,
     OwnerRef,
     Phase,
     PodKey,
     Uid,
     Zone,
 )
-from autoscaler.core.podspec import NodeTerm, PodTerm, Requirement, SpreadConstraint, Toleration
+from autoscaler.core.podspec import LabelSelector, NodeTerm, PodTerm, Requirement, SpreadConstraint, Toleration
 from autoscaler.core.policy import Policy, Tiers
 from autoscaler.core.quantity import parse_amount
 from autoscaler.core.resources import Resources
+from autoscaler.core.scaledown.memory import ScaleDownMemory
+from autoscaler.core.scaledown.policy import ScaleDownPolicy
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.pools import pools_of
 from autoscaler.core.snapshot import DaemonSet, Snapshot
+from autoscaler.core.workload import PodDisruptionBudget
+from autoscaler.kubernetes.policy_config import parse_policy
 from tests import builders
 from tests.builders import NOW
 
 REGION = "eu-west-3"
+WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned"}
 Row = dict[str, Any]
 
 
@@ -106,10 +113,13 @@ def _read_story(row: Row, topic: str) -> Story:
         pods=tuple(pods),
         daemonsets=tuple(_read_daemonset(one) for one in top.take("daemonsets", [])),
         policy=_read_flags(top.take("flags", {})),
+        pdbs=tuple(_read_pdb(one) for one in top.take("pdbs", [])),
+        workloads=tuple(builders.workload(**one) for one in top.take("workloads", [])),
+        scale_down=_read_memory(top.take("memory"), at),
     )
     then = top.take("then")
     top.done()
-    unknown = then.keys() - {"launches", "verdicts", "objections", "reasons", "removals", "undecided"}
+    unknown = then.keys() - WORDS
     if unknown:
         raise ValueError(f"then: unknown keys {sorted(unknown)}")
     return Story(name=name, source=topic, snapshot=snapshot, then=then)
@@ -160,10 +170,11 @@ def _read_group(row: Row, at: datetime, memory: CapacityMemory) -> tuple[NodeGro
         taints=_taints,
         suspended=frozenset,
         desired=int,
+        options=dict,
     )
-    renamed = top.fields(min=int, max=int, tags=_amounts, reserved=str, deleting=bool, missing=int)
+    renamed = top.fields(min=int, max=int, tags=_amounts, reserved=str, deleting=bool, missing=int, refreshing=bool)
     words = {"min": "min_size", "max": "max_size", "tags": "tag_resources", "reserved": "reserved_profile",
-             "deleting": "is_being_deleted", "missing": "proven_missing"}  # fmt: skip
+             "deleting": "is_being_deleted", "missing": "proven_missing", "refreshing": "is_refreshing"}  # fmt: skip
     group = builders.group(name, **fields, **{words[key]: value for key, value in renamed.items()})
     until, dry = top.take("backoff_until"), top.take("dry")
     if until or dry:
@@ -181,6 +192,7 @@ def _spec_fields(top: _Row) -> Row:
     return top.fields(
         cpu=str, memory=str, tolerates=str, host_port=int, needs=dict, priority=int, scheduler=str,
         zone=lambda short: str(zone(short)), extra=lambda row: {key: str(amount) for key, amount in row.items()},
+        local_volumes=tuple, restart_policy=str, images=tuple,
         gates=tuple, unknowns=tuple, claims=tuple, resource_claims=bool, inline_disks=tuple,
         selector=lambda row: tuple(sorted(row.items())),
         zones=lambda texts: tuple(zone(text) for text in texts),
@@ -204,14 +216,20 @@ def _read_pods(row: Row, at: datetime) -> list[Any]:
     name, count = top.take("name"), top.take("count", 1)
     age = parse_duration(top.take("age", "10s"))
     own: Row = {"created": at - age, "unschedulable_since": at - age}
-    own |= top.fields(node=str, owner=str, labels=dict, annotations=dict, phase=Phase)
+    own |= top.fields(node=str, owner=str, labels=dict, annotations=dict, phase=Phase, namespace=str)
+    if controller := top.take("controller"):
+        own["owner"] = OwnerRef(controller, name, Uid(f"uid-{name}"))
+    elif "node" in own and "owner" not in own:
+        own["owner"] = OwnerRef("ReplicaSet", name, Uid(f"uid-{name}"))
+    if top.take("bare"):
+        own["owner"] = None
     if "node" in own or top.take("unjudged"):
         own["unschedulable_since"] = None
     nominated = top.take("nominated")
     if nominated:
         own["nominated_node"] = nominated
-    if top.take("terminating"):
-        own["deleted_at"] = at
+    if gone_since := "0s" if top.take("terminating") else top.take("gone_since"):
+        own["deleted_at"] = at - parse_duration(gone_since)
     if top.take("daemonset"):
         own["owner"] = OwnerRef("DaemonSet", name, Uid(f"uid-{name}"))
     shared = _spec(_spec_fields(top))
@@ -233,7 +251,12 @@ def _read_node(row: Row, at: datetime, instances: Mapping[Any, Instance]) -> Any
     top = _Row(row, "node")
     name, backing = top.take("name"), top.take("instance")
     amounts = top.take("allocatable")
-    fields = top.fields(labels=dict, taints=_taints, ready=bool, was_ready=bool)
+    fields = top.fields(labels=dict, taints=_taints, ready=bool, was_ready=bool, annotations=dict)
+    if unready_for := top.take("unready_for"):
+        fields |= {"ready": False, "ready_changed": at - parse_duration(unready_for)}
+    bad = top.take("conditions", {})
+    if bad:
+        fields["conditions"] = {name: (status, at - parse_duration(age)) for name, (status, age) in bad.items()}
     renamed = top.fields(cordoned=bool)
     if amounts is not None:
         fields["allocatable"] = _amounts(amounts)
@@ -254,15 +277,50 @@ def _read_node(row: Row, at: datetime, instances: Mapping[Any, Instance]) -> Any
 def _read_flags(row: Row) -> Policy:
     top = dict(row)
     tiers = Tiers.read(top.pop("tiers", {}))
+    scale_down = ScaleDownPolicy(**{key: _flag(ScaleDownPolicy(), key, value)
+                                    for key, value in top.pop("scale_down", {}).items()})  # fmt: skip
     for key, value in top.items():
         if key not in Policy.__dataclass_fields__:
             raise ValueError(f"flags: unknown flag {key!r}")
-        kind = type(getattr(Policy(), key))
-        if kind is timedelta:
-            top[key] = parse_duration(value)
-        elif kind in (frozenset, tuple):
-            top[key] = kind(value)
-    return Policy(tiers=tiers, **top)
+        top[key] = _flag(Policy(), key, value)
+    return Policy(tiers=tiers, scale_down=scale_down, **top)
+
+
+def _flag(defaults: object, key: str, value: Any) -> Any:
+    """Read a flag as the kind of value that it has by default; conditions and budgets as their own edges do."""
+    kind = type(getattr(defaults, key))
+    if key == "bad_conditions":
+        return read_conditions((value,))
+    if key == "budget":
+        return parse_policy(yaml.safe_dump({"disruption": value})).budget
+    if kind is timedelta:
+        return None if value == "never" else parse_duration(value)
+    return kind(value) if kind in (frozenset, tuple) else value
+
+
+def _read_pdb(row: Row) -> PodDisruptionBudget:
+    top = _Row(row, "pdb")
+    selects = top.take("selects")
+    wanted = None if selects is None else tuple(Requirement(key, "In", (value,)) for key, value in selects.items())
+    made = PodDisruptionBudget(
+        namespace=top.take("namespace", "shop"),
+        name=top.take("name"),
+        selector=None if wanted is None else LabelSelector(wanted),
+        disruptions_allowed=top.take("allows", 0),
+    )
+    top.done()
+    return made
+
+
+def _read_memory(row: Row | None, at: datetime) -> ScaleDownMemory | None:
+    """Ages by node or group; `blocked` is what is left."""
+    if row is None:
+        return None
+    ages = {key: {name: parse_duration(age) for name, age in ages.items()} for key, ages in row.items()}
+    return ScaleDownMemory(
+        **{key: {name: at + age if key == "blocked" else at - age for name, age in found.items()}
+           for key, found in ages.items()}
+    )  # fmt: skip
 
 
 def told(decision: Decision, then: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -281,6 +339,12 @@ def told(decision: Decision, then: Mapping[str, Any]) -> Mapping[str, Any]:
         found["removals"] = {
             str(one.instance): one.reason + (" decrement" if one.decrement else "") for one in decision.removals
         }
+    if "drains" in then:
+        found["drains"] = {str(one.node): _drain(one, then["drains"]) for one in decision.drains}
+    if "kept" in then:
+        found["kept"] = {name: _whys(decision.kept[NodeName(name)]) for name in then["kept"]}
+    if "shunned" in then:
+        found["shunned"] = list(decision.shunned)
     if "undecided" in then:
         found["undecided"] = decision.undecided
     return found
@@ -289,10 +353,17 @@ def told(decision: Decision, then: Mapping[str, Any]) -> Mapping[str, Any]:
 def expected(then: Mapping[str, Any]) -> Mapping[str, Any]:
     """`then` with what it leaves out, and the order of words that does not matter taken out."""
     found = {"launches": {}, **then}
-    for key in ("objections", "reasons"):
+    for key in ("objections", "reasons", "kept"):
         if key in found:
             found[key] = {name: _sorted_words(words) for name, words in found[key].items()}
     return found
+
+
+def _drain(drain: Drain, then: Mapping[str, Any]) -> Any:
+    """The cause; with the pods where `then` tells them."""
+    if isinstance(then.get(drain.node), list):
+        return [str(drain.cause), *[key.name for key in drain.pods]]
+    return str(drain.cause)
 
 
 def _sorted_words(words: Any) -> Any:
