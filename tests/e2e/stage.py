@@ -132,6 +132,22 @@ class Stage:
         """Store any JSON as an object."""
         self.kubernetes.call(self.kubernetes.store.put_raw, named(plural), value, (namespace, name))
 
+    def node(self, name: str) -> dict[str, Any]:
+        return next(node for node in self.objects("nodes") if node["metadata"]["name"] == name)
+
+    def keep(self, app: str, least: int) -> None:
+        """A PodDisruptionBudget that keeps so many pods of an application."""
+        spec = {"minAvailable": least, "selector": {"matchLabels": {"app": app}}}
+        self.create("poddisruptionbudgets", {"metadata": {"name": app, "namespace": "default"}, "spec": spec})
+
+    def create(self, plural: str, body: dict[str, Any]) -> None:
+        """Create an object, as somebody else would."""
+        self.kubernetes.call(self.kubernetes.store.create, named(plural), body)
+
+    def change(self, plural: str, namespace: str, name: str, mutate: Callable[[dict[str, Any]], None]) -> None:
+        """Change an object, as somebody else would."""
+        self.kubernetes.call(self.kubernetes.store.change, named(plural), (namespace, name), mutate)
+
     def delete(self, plural: str, namespace: str, name: str) -> None:
         self.kubernetes.call(self.kubernetes.store.delete, named(plural), (namespace, name))
 
