@@ -8,7 +8,7 @@ here is needed to be right after a restart, only to be fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -35,6 +35,8 @@ class Ledger:
     _raised: dict[GroupName, tuple[int, datetime]] = field(default_factory=dict)  # desired that we wrote
     _missing: dict[GroupName, int] = field(default_factory=dict)
     _faults: dict[GroupName, GroupFault] = field(default_factory=dict)  # what we could not do to a group
+    _with_node: frozenset[InstanceId] = frozenset()
+    _bereft: dict[InstanceId, datetime] = field(default_factory=dict)  # since when a Node that was there is not
 
     def note_results(self, results: Iterable[LaunchResult]) -> None:
         """Remember what a wave launched; what was launched for pending pods delays scale-down."""
@@ -85,6 +87,18 @@ class Ledger:
         else:
             self._faults[group] = fault
 
+    def note_nodes(self, with_node: Collection[InstanceId], at: datetime) -> None:
+        """See which instances have a Node: one that loses it is given the time of a new one to come back.
+
+        Somebody may delete Node objects, of a whole cluster even; counted from
+        their launch all these instances would be overdue at once.
+        """
+        seen = frozenset(with_node)
+        self._bereft.update(dict.fromkeys(self._with_node - seen, at))
+        for ident in seen & self._bereft.keys():
+            del self._bereft[ident]
+        self._with_node = seen
+
     def note_decided(self, decided: ScaleDownMemory | None, at: datetime) -> None:
         """Take what a pass wants remembered, beside what became of drains while it was planned."""
         if decided is not None:
@@ -107,6 +121,8 @@ class Ledger:
     def overlay(self, listed: Sequence[NodeGroup], at: datetime) -> tuple[NodeGroup, ...]:
         """Lay our deeds over a listing; those that are overdue are dropped."""
         self._forget(at)
+        present = {instance.id for group in listed for instance in group.instances} if self._bereft else set()
+        self._bereft = {ident: since for ident, since in self._bereft.items() if ident in present}
         by_group: dict[GroupName, list[Instance]] = {}
         for group, instance, _ in self._launched.values():
             by_group.setdefault(group, []).append(instance)
@@ -121,12 +137,14 @@ class Ledger:
         leaving = self._removed.keys() & listed
         units = self._missing.get(group.name, 0)
         raised = self._raised.get(group.name)
-        if not (missing or leaving or units or raised):
+        bereft = self._bereft.keys() & listed
+        if not (missing or leaving or units or raised or bereft):
             return group
         instances = tuple(
             replace(one, lifecycle=Lifecycle.LEAVING) if one.id in leaving and one.is_live else one
             for one in group.instances
         )
+        instances = tuple(replace(one, since=self._bereft[one.id]) if one.id in bereft else one for one in instances)
         gone = sum(
             one.weight
             for one in group.instances

@@ -47,6 +47,7 @@ class Sight:
     def look(self, at: datetime) -> Snapshot:
         """Return the world as it is now."""
         view = self.cluster.view()
+        self.ledger.note_nodes({node.instance_id for node in view.nodes if node.instance_id is not None}, at)
         return Snapshot(
             at=at,
             pods=view.pods,

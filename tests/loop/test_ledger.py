@@ -59,3 +59,16 @@ def test_what_is_proven_missing_stays_so_while_aws_tries_a_part_of_it_again() ->
     ledger.note_missing(SPOT, 1)
     (seen,) = ledger.overlay((group("spot-a", desired=5),), SOON)
     assert seen.proven_missing == 5
+
+
+def test_an_instance_whose_node_was_deleted_counts_as_new() -> None:
+    """Else whoever deletes all Node objects has all instances terminated at once."""
+    ledger = Ledger()
+    old = NOW - timedelta(days=1)
+    listed = group("spot-a", desired=2, instances=[instance(name, since=old) for name in ("i-1", "i-2")])
+    ledger.note_nodes({InstanceId("i-1")}, NOW)
+    ledger.note_nodes(set(), SOON)
+    (seen,) = ledger.overlay((listed,), SOON)
+    assert [one.since for one in seen.instances] == [SOON, old]
+    ledger.note_nodes({InstanceId("i-1")}, SOON)
+    assert ledger.overlay((listed,), SOON) == (listed,)
