@@ -49,7 +49,6 @@ NOT_IN_THIS_STORY = {
     for group, resource in (
         ("", "persistentvolumes"),
         ("", "persistentvolumeclaims"),
-        ("policy", "poddisruptionbudgets"),
         ("storage.k8s.io", "csinodes"),
         ("storage.k8s.io", "csistoragecapacities"),
         ("storage.k8s.io", "storageclasses"),

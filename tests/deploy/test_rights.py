@@ -10,21 +10,22 @@ import pytest
 
 from autoscaler.kubernetes.cache import Pace
 from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
+from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.state import STATE_CONFIG_MAP
 from autoscaler.kubernetes.transport import KubernetesSettings, connect
 from tests.deploy.chart import ROOT, VALUES, render
 
 IAM = ROOT / "deploy" / "iam"
 NOWHERE = "http://127.0.0.1:1"
-# What a placement depends on; listed here until the caches follow it.
-VOLUMES_AND_BUDGETS = {
+# What a placement depends on; permitted already, and to be followed.
+VOLUMES = {
     ("", "persistentvolumes"),
     ("", "persistentvolumeclaims"),
     ("storage.k8s.io", "storageclasses"),
     ("storage.k8s.io", "csinodes"),
     ("storage.k8s.io", "csistoragecapacities"),
-    ("policy", "poddisruptionbudgets"),
 }
+CONFIG_MAPS = {PRIORITY_CONFIG_MAP, POLICY_CONFIG_MAP}
 EVENTS = {("", "events", "create", ""), ("", "events", "patch", "")}
 DRAINS = {
     ("", "nodes", "get", ""),
@@ -34,37 +35,39 @@ DRAINS = {
 }
 
 
-async def watched() -> set[tuple[str, str]]:
-    """Return (API group, resource) of all that is followed in the whole cluster."""
+async def followed() -> tuple[set[tuple[str, str]], set[str]]:
+    """Return (API group, resource) of all that is followed in the whole cluster, and the ConfigMaps beside it."""
     async with connect(KubernetesSettings(master_url=NOWHERE)) as api:
-        paths = [one.kind.path for one in ClusterCache(api, ClusterSettings(pace=Pace(jitter=lambda: 0))).reflectors()]
-    found = set()
-    for path in paths:
-        kind = re.fullmatch(r"/api(?:s/([^/]+))?/v\d\w*/(\w+)", path)
-        if kind is not None:
-            found.add((kind[1] or "", kind[2]))
-    assert len(paths) - len(found) == 1, "the priority ConfigMap is followed in one namespace"
-    return found
+        kinds = [one.kind for one in ClusterCache(api, ClusterSettings(pace=Pace(jitter=lambda: 0))).reflectors()]
+    resources, config_maps = set(), set()
+    for kind in kinds:
+        path = re.fullmatch(r"/api(?:s/([^/]+))?/v\d\w*/(\w+)", kind.path)
+        if path is not None:
+            resources.add((path[1] or "", path[2]))
+        else:
+            assert kind.path == "/api/v1/namespaces/kube-system/configmaps"
+            config_maps.add(kind.selector["fieldSelector"].removeprefix("metadata.name="))
+    return resources, config_maps
 
 
 @pytest.mark.anyio
-async def test_the_cluster_role_reads_what_is_followed() -> None:
-    followed = await watched()
-    assert len(followed) >= 11
+async def test_what_is_followed_can_be_read_and_nothing_else() -> None:
+    resources, config_maps = await followed()
+    assert len(resources) >= 11
+    assert config_maps <= CONFIG_MAPS
     rules = render().rules("ClusterRole") - EVENTS - DRAINS
     assert {verb for _, _, verb, _ in rules} == {"list", "watch"}
     for verb in ("list", "watch"):
         readable = {(group, resource) for group, resource, can, _ in rules if can == verb}
-        assert followed <= readable
-        assert readable - followed <= VOLUMES_AND_BUDGETS
+        assert resources <= readable
+        assert readable - resources <= VOLUMES
 
 
 def test_what_may_be_written() -> None:
     assert render().rules("ClusterRole") >= EVENTS | DRAINS
     lease = ("coordination.k8s.io", "leases")
     assert render().rules("Role") == {
-        ("", "configmaps", "list", PRIORITY_CONFIG_MAP),
-        ("", "configmaps", "watch", PRIORITY_CONFIG_MAP),
+        *(("", "configmaps", verb, name) for name in CONFIG_MAPS for verb in ("list", "watch")),
         ("", "configmaps", "get", STATE_CONFIG_MAP),
         ("", "configmaps", "update", STATE_CONFIG_MAP),
         ("", "configmaps", "create", ""),
