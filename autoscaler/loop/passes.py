@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import anyio
 import structlog
@@ -31,6 +31,7 @@ log = structlog.get_logger()
 
 MOST_WAVES = 100  # far above what any list of tiers needs: a pass that gets there has a fault
 PARALLEL_CALLS = 40
+REMOVAL_RETRY = timedelta(seconds=10)  # after a refusal; nothing else may happen until then
 
 
 @dataclass(slots=True)
@@ -107,14 +108,16 @@ class Pass:
                 voice.wave(report)
             if results and course.waves < MOST_WAVES:
                 continue
+            refused = False
             if results:
                 log.error("pass.endless", waves=course.waves)
             elif hands is not None:
                 with course.phase("act"):
-                    await self._remove(hands, snapshot, decision)
+                    refused = await self._remove(hands, snapshot, decision)
             if self._senses.drains is not None:
                 self._senses.drains.take(snapshot, decision)
-            self.next_at = decision.next_at
+            moments = (decision.next_at, clock.now() + REMOVAL_RETRY if refused else None)
+            self.next_at = min((moment for moment in moments if moment is not None), default=None)
             voice.passed(_report(course, report, is_dry=hands is None))
             return True
 
@@ -151,13 +154,15 @@ class Pass:
         self._ledger.note_results(results)
         return after.wave
 
-    async def _remove(self, hands: Hands, snapshot: Snapshot, decision: Decision) -> None:
-        """Terminate what is surplus, and what never became a Node; the latter's group backs off."""
+    async def _remove(self, hands: Hands, snapshot: Snapshot, decision: Decision) -> bool:
+        """Terminate what is surplus, and what never became a Node; tell whether one was refused."""
+        refused: list[Removal] = []
         groups = {group.name: group for group in snapshot.groups}
 
         async def remove(removal: Removal) -> None:
             async with self._calls:
                 if not await hands.remove(removal, groups[removal.group]):
+                    refused.append(removal)
                     return
             at = clock.now()
             self._ledger.note_removal(removal, at)
@@ -170,6 +175,7 @@ class Pass:
                 tasks.start_soon(remove, removal)
         if decision.removals:
             hands.touched({removal.group for removal in decision.removals})
+        return bool(refused)
 
 
 def _sane(decision: Decision, course: Course) -> list[Launch]:

@@ -13,7 +13,7 @@ from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind,
 from autoscaler.core.model import GroupName, Instance, InstanceId, Lifecycle, Market, NodeGroup
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.loop.ledger import Ledger
-from autoscaler.loop.passes import Pass, Senses
+from autoscaler.loop.passes import REMOVAL_RETRY, Pass, Senses
 from autoscaler.publish.report import PassReport, WaveReport
 from tests.builders import NOW, group, instance, pods, policy, snapshot
 
@@ -30,6 +30,7 @@ class World:
     reasons: tuple[str, ...] = ()
     asked: list[Launch] = field(default_factory=list)
     removed: list[Removal] = field(default_factory=list)
+    refuses_removals: bool = False
     waves: list[WaveReport] = field(default_factory=list)
     passes: list[PassReport] = field(default_factory=list)
     told_blind: list[Sequence[str]] = field(default_factory=list)
@@ -63,7 +64,7 @@ class World:
 
     async def remove(self, removal: Removal, group: NodeGroup) -> bool:  # noqa: ARG002 - the port names it
         self.removed.append(removal)
-        return True
+        return not self.refuses_removals
 
     def touched(self, groups: Collection[GroupName]) -> None:
         pass
@@ -154,3 +155,13 @@ def test_an_instance_without_a_node_is_kept_while_nodes_cannot_be_read() -> None
     world.base = replace(world.base, unreadable_nodes=0)
     play(world)
     assert [removal.instance for removal in world.removed] == ["i-old"]
+
+
+def test_a_refused_removal_is_tried_again_although_nothing_changes() -> None:
+    old = instance("i-old", since=NOW - timedelta(hours=1))
+    world = made(0, group("spot-a", instances=(old,)))
+    world.refuses_removals = True
+    passes = Pass(Senses(eyes=Eyes(world), voice=Voice(world), hands=world), world.ledger, lambda: 0.0)
+    anyio.run(passes.run)
+    assert passes.next_at is not None
+    assert passes.next_at <= clock.now() + REMOVAL_RETRY
