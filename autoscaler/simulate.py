@@ -84,6 +84,7 @@ class Simulation:
             groups=groups,
             daemonsets=cluster.daemonsets,
             namespaces=cluster.namespaces,
+            storage=cluster.storage,
             workloads=cluster.workloads,
             pdbs=cluster.budgets,
             policy=replace(policy, await_scheduler=False, scale_down=scale_down),

@@ -21,12 +21,14 @@ from autoscaler.core.census import Census, CensusTaker
 from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.core.storage import Storage
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes import kinds
 from autoscaler.kubernetes.cache import Kind, Pace, Reflector
 from autoscaler.kubernetes.convert import Interner, MalformedObjectError, PriorityClass, parse_priorities
 from autoscaler.kubernetes.draining.residents import Residents
 from autoscaler.kubernetes.kinds import ConfigMap
+from autoscaler.kubernetes.storage import to_storage
 from autoscaler.kubernetes.transport import Api
 
 log = structlog.get_logger()
@@ -71,6 +73,7 @@ class ClusterView:
     priority_classes: tuple[PriorityClass, ...] = ()
     workloads: Mapping[Uid, Workload] = field(default_factory=dict)
     budgets: tuple[PodDisruptionBudget, ...] = ()
+    storage: Storage = field(default_factory=Storage)
     tiers: Tiers = field(default_factory=Tiers)
     faults: tuple[ConfigFault, ...] = ()
     unreadable: tuple[MalformedObjectError, ...] = ()
@@ -100,6 +103,7 @@ class ClusterCache:
         self.workloads = tuple(
             Reflector(api, self._workloads(kind, interner), pace, self._value_changed) for kind in kinds.WORKLOADS
         )
+        self.storage = tuple(Reflector(api, kind, pace, self._value_changed) for kind in kinds.STORAGE)
 
     def _workloads(self, kind: str, interner: Interner) -> Kind[Any, Workload]:
         return kinds.workloads(kind, interner, with_replicas=kind in self._settings.kinds_with_replicas)
@@ -109,6 +113,7 @@ class ClusterCache:
         yield from (self.pods, self.nodes, self.daemonsets)
         yield from (self.namespaces, self.priority_classes, self.config_maps, self.budgets)
         yield from self.workloads
+        yield from self.storage
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Watch for ever; `tasks.start` returns once every kind has synced."""
@@ -136,6 +141,7 @@ class ClusterCache:
             priority_classes=tuple(self.priority_classes.objects.values()),
             workloads={uid: each for one in self.workloads for uid, each in one.objects.items()},
             budgets=tuple(self.budgets.objects.values()),
+            storage=to_storage(each for one in self.storage for each in one.objects.values()),
             tiers=self.tiers,
             faults=(self.config_fault,) if self.config_fault else (),
             unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),

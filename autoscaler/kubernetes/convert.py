@@ -46,6 +46,7 @@ __all__ = [
     "PriorityClasses",
     "effective_requests",
     "parse_priorities",
+    "require_name",
     "to_budget",
     "to_daemonset",
     "to_node",
@@ -91,7 +92,7 @@ def to_pod(wire: WirePod, interner: Interner) -> Pod:
     """Convert a pod; `wire` is used up. Raises MalformedObjectError."""
     meta = wire.metadata
     namespace = meta.namespace or "default"
-    _require_name("Pod", meta)
+    require_name("Pod", meta)
     owner = interner.owner(meta.owner_references)
     node = wire.spec.node_name
     try:
@@ -120,7 +121,7 @@ def to_pod(wire: WirePod, interner: Interner) -> Pod:
 def to_node(wire: WireNode) -> Node:
     """Convert a node. Raises MalformedObjectError."""
     meta, spec, status = wire.metadata, wire.spec, wire.status
-    _require_name("Node", meta)
+    require_name("Node", meta)
     try:
         capacity = read_amounts("status.capacity", status.capacity if status else None)
         allocatable = read_amounts("status.allocatable", status.allocatable if status else None)
@@ -154,7 +155,7 @@ def to_node(wire: WireNode) -> Node:
 def to_daemonset(wire: WireDaemonSet, interner: Interner) -> DaemonSet:
     """Convert a DaemonSet, with the tolerations that its controller will add. Raises MalformedObjectError."""
     meta, template = wire.metadata, wire.spec.template
-    _require_name("DaemonSet", meta)
+    require_name("DaemonSet", meta)
     more = _DAEMON_TOLERATIONS + ((_HOST_NETWORK_TOLERATION,) if template.spec.host_network else ())
     wanted = template.spec.tolerations or ()
     template.spec.tolerations = wanted + tuple(_wire_toleration(each) for each in more)
@@ -177,7 +178,7 @@ def to_budget(wire: WireBudget) -> PodDisruptionBudget:
     Without a status, or with one of an older specification, it allows nothing yet.
     """
     meta, status = wire.metadata, wire.status or WireBudgetStatus()
-    _require_name("PodDisruptionBudget", meta)
+    require_name("PodDisruptionBudget", meta)
     try:
         selector = to_selector("spec.selector", wire.spec.selector if wire.spec else None)
     except FieldError as error:
@@ -193,7 +194,7 @@ def to_budget(wire: WireBudget) -> PodDisruptionBudget:
 
 def to_priority_class(wire: WirePriorityClass) -> PriorityClass:
     """Convert a PriorityClass. Raises MalformedObjectError."""
-    _require_name("PriorityClass", wire.metadata)
+    require_name("PriorityClass", wire.metadata)
     return PriorityClass(
         name=wire.metadata.name,
         value=wire.value,
@@ -229,7 +230,8 @@ def parse_priorities(text: str) -> Tiers:
     return Tiers.read(priorities)
 
 
-def _require_name(kind: str, meta: WireMeta) -> None:
+def require_name(kind: str, meta: WireMeta) -> None:
+    """Raise MalformedObjectError for an object without a name."""
     if not meta.name:
         raise MalformedObjectError(kind, key_of(meta), "metadata.name is missing")
 

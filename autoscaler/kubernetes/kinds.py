@@ -22,6 +22,7 @@ from autoscaler.kubernetes.convert import (
     to_pod,
     to_priority_class,
 )
+from autoscaler.kubernetes.storage import READS, Read
 from autoscaler.kubernetes.wire import (
     WireBudget,
     WireConfigMap,
@@ -152,3 +153,11 @@ def workloads(kind: str, interner: Interner, *, with_replicas: bool = False) -> 
         metadata_only=not with_replicas,
         optional=True,
     )
+
+
+def _of_storage(name: str, read: Read) -> Kind[Any, Any]:
+    version = f"/apis/{read.group}/v1" if read.group else "/api/v1"
+    return Kind(name=name, path=f"{version}/{read.plural}", wire=read.wire, convert=read.convert, optional=True)
+
+
+STORAGE: tuple[Kind[Any, Any], ...] = tuple(_of_storage(name, read) for name, read in READS.items())

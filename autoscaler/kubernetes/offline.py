@@ -15,6 +15,7 @@ import msgspec
 
 from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.core.storage import Storage
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.codec import read_identity
 from autoscaler.kubernetes.convert import (
@@ -29,6 +30,7 @@ from autoscaler.kubernetes.convert import (
     to_pod,
     to_priority_class,
 )
+from autoscaler.kubernetes.storage import READS, to_storage
 from autoscaler.kubernetes.wire import (
     WireBudget,
     WireConfigMap,
@@ -65,6 +67,7 @@ _WORKLOADS: dict[str, tuple[str, type[Any]]] = {
     "ReplicationController": ("", WireScaled),
 }
 _WIRES |= _WORKLOADS
+_WIRES |= {kind: (read.group, read.wire) for kind, read in READS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ class ClusterObjects:
     priority_classes: tuple[PriorityClass, ...] = ()
     workloads: tuple[Workload, ...] = ()
     budgets: tuple[PodDisruptionBudget, ...] = ()
+    storage: Storage = field(default_factory=Storage)
 
     def config_map(self, namespace: str, name: str) -> ConfigMap | None:
         """Return the ConfigMap of that name, if any."""
@@ -128,6 +132,7 @@ def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObje
         priority_classes=classes,
         workloads=tuple(one for kind in _WORKLOADS for one in convert(kind, _workload_of(kind, interner))),
         budgets=convert("PodDisruptionBudget", to_budget),
+        storage=to_storage(one for kind, read in READS.items() for one in convert(kind, read.convert)),
     )
 
 

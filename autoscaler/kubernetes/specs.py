@@ -30,6 +30,7 @@ from autoscaler.kubernetes.wire import (
     WireAffinity,
     WireContainer,
     WireNodeAffinity,
+    WireNodeSelector,
     WireNodeTerm,
     WirePodAffinity,
     WirePodSpec,
@@ -138,6 +139,11 @@ def _node_term(wire: WireNodeTerm, doubts: list[str]) -> NodeTerm:
     doubts += [f"nodeAffinity.matchFields: {each.key!r}" for each in fields if each.key != "metadata.name"]
     expressions = _requirements("nodeAffinity.matchExpressions", wire.match_expressions, _NODE_OPERATORS, doubts)
     return NodeTerm(expressions, fields)
+
+
+def to_node_terms(wire: WireNodeSelector) -> tuple[NodeTerm, ...]:
+    """Convert required node terms; an operator that we do not know matches no node."""
+    return tuple(_node_term(term, []) for term in wire.node_selector_terms or ())
 
 
 def _node_affinity(

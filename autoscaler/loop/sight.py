@@ -57,6 +57,7 @@ class Sight:
             unreadable_nodes=sum(error.kind == "Node" for error in view.unreadable),
             daemonsets=view.daemonsets,
             namespaces=view.namespaces,
+            storage=view.storage,
             workloads=tuple(view.workloads.values()),
             pdbs=view.budgets,
             policy=to_policy(self.config, view.tiers),
