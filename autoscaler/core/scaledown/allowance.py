@@ -47,7 +47,8 @@ class Allowance:
             self.by_group[group.name] += 1
         if zone is not None:
             self.by_zone[zone] += 1
-        self.by_namespace.update(pod.namespace for pod in moving)
+        if self.policy.budget is not None and self.policy.budget.per_namespace is not None:
+            self.by_namespace.update(pod.namespace for pod in moving)
 
     def take(self, case: Case) -> None:
         self.take_going(case.group, case.instance.zone, case.moving)

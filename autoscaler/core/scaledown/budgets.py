@@ -7,7 +7,6 @@ stays: the Eviction API refuses it for ever.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 from autoscaler.core.decision import Objection, Why
@@ -46,20 +45,26 @@ class PdbLedger:
 
     def objections(self, pods: Iterable[Pod]) -> tuple[Objection, ...]:
         """Say which PDB keeps these pods, and with them their node."""
-        for pod in pods:
-            covering = self.covering(pod)
-            if len(covering) > 1:
-                names = ", ".join(one.name for one in covering)
-                return _blocked(f"{pod.key}: under several PDBs ({names}), which the Eviction API refuses")
-            if covering and self._left[id(covering[0])] < 1:
-                return _blocked(f"{pod.key}: PDB {covering[0].name} allows no disruption now")
-        return ()
+        if not self._by_namespace:
+            return ()
+        details = sorted(detail for pod in pods if (detail := self._against(pod)))
+        if not details:
+            return ()
+        return Objection(Why.BLOCKED_BY_POD, details[0]), Objection(Why.NOT_ENOUGH_PDB, details[0])
+
+    def _against(self, pod: Pod) -> str:
+        covering = self.covering(pod)
+        if len(covering) > 1:
+            names = ", ".join(one.name for one in covering)
+            return f"{pod.key}: under several PDBs ({names}), which the Eviction API refuses"
+        if covering and self._left[id(covering[0])] < 1:
+            return f"{pod.key}: PDB {covering[0].name} allows no disruption now"
+        return ""
 
     def spend(self, pods: Iterable[Pod]) -> None:
         """Take what evicting these pods will use up."""
-        for pdb, count in Counter(one for pod in pods for one in map(id, self.covering(pod))).items():
-            self._left[pdb] -= count
-
-
-def _blocked(detail: str) -> tuple[Objection, ...]:
-    return Objection(Why.BLOCKED_BY_POD, detail), Objection(Why.NOT_ENOUGH_PDB, detail)
+        if not self._by_namespace:
+            return
+        for pod in pods:
+            for pdb in self.covering(pod):
+                self._left[id(pdb)] -= 1

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from autoscaler.core.decision import Objection, Why
 from autoscaler.core.index import Index
 from autoscaler.core.model import GroupName, Instance, Lifecycle, Node, NodeGroup, NodeName, Pod
-from autoscaler.core.scaledown.drainability import Fate, Rulebook, is_air, refusal
+from autoscaler.core.scaledown.drainability import Fate, Rulebook, refusal
 from autoscaler.core.scaledown.policy import ScaleDownPolicy
-from autoscaler.core.scaledown.utilization import Gauge, Utilization, policy_of, resources_of, threshold
+from autoscaler.core.scaledown.utilization import Utilization, measure, policy_of, resources_of, threshold
 from autoscaler.core.scaleup.stock import BEING_DELETED_TAINT
 from autoscaler.core.scaleup.template import is_startup_taint
 from autoscaler.core.snapshot import Snapshot
@@ -173,25 +173,25 @@ def _pods_of(pods: Sequence[Pod], nodes: set[NodeName]) -> dict[NodeName, list[P
         node = pod.node
         if node is not None and node in found:
             found[node].append(pod)
-    for members in found.values():
-        members.sort(key=lambda pod: (pod.namespace, pod.name))
     return found
 
 
 def _look_at_pods(case: Case, book: Rulebook) -> None:
+    """Judge the pods kind by kind: replicas mostly share all that matters."""
     if not case.is_seen:
         return
-    gauge = Gauge(policy=case.policy, at=book.at, cutoff=book.cutoff)
-    case.utilization = gauge.measure(case.node, case.pods)
+    kinds = book.kinds_of(case.pods)
+    case.utilization = measure(case.node, case.policy, kinds)
     moving: list[Pod] = []
     air: list[Pod] = []
-    blockers: dict[Objection, None] = {}
-    for pod in case.pods:
-        ruling = book.judge(pod)
-        if ruling.fate is Fate.MOVES:
-            moving.append(pod)
-        elif pod.spec.priority == book.cutoff and not pod.is_finished and is_air(pod, book.cutoff):
-            air.append(pod)
-        elif ruling.fate is Fate.BLOCKS:
-            blockers.update(dict.fromkeys(refusal(pod, ruling)))
-    case.moving, case.air, case.blockers = tuple(moving), tuple(air), tuple(blockers)
+    blockers: set[Objection] = set()
+    for kind, pods in kinds:
+        if kind.ruling.fate is Fate.MOVES:
+            moving += pods
+        elif kind.ruling.fate is Fate.BLOCKS:
+            for pod in pods:
+                blockers.update(refusal(pod, kind.ruling))
+        elif kind.is_placeholder:
+            air += pods
+    case.moving, case.air = tuple(moving), tuple(air)
+    case.blockers = tuple(sorted(blockers, key=lambda one: (one.detail, one.why)))

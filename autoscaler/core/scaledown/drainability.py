@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from autoscaler.core.decision import Objection, Why
 from autoscaler.core.model import Phase, Pod
+from autoscaler.core.podspec import PodSpec
 from autoscaler.core.scaledown.budgets import PdbLedger
 from autoscaler.core.scaledown.policy import ScaleDownPolicy
 from autoscaler.core.snapshot import DaemonSet
@@ -30,6 +31,7 @@ LONG_TERMINATING = timedelta(seconds=30)  # past the end of the grace period
 REPLICATED = frozenset(("ReplicationController", "Job", "ReplicaSet", "StatefulSet"))
 API_GROUPS = {"ReplicationController": "", "ReplicaSet": "apps", "StatefulSet": "apps", "DaemonSet": "apps",
               "Job": "batch"}  # fmt: skip
+_FINISHED = frozenset((Phase.SUCCEEDED, Phase.FAILED))
 COUNTED = frozenset(("ReplicationController", "ReplicaSet"))  # by --min-replica-count
 
 
@@ -72,6 +74,20 @@ class Owners:
         return self._known.get((kind, namespace, name))
 
 
+class Kind(NamedTuple):
+    """Pods that all rules judge alike. `is_placeholder`: air that would buy a node anew."""
+
+    spec: PodSpec
+    ruling: Ruling
+    is_air: bool
+    is_placeholder: bool
+    is_of_daemonset: bool
+    is_mirror: bool
+
+
+Kinds = list[tuple[Kind, list[Pod]]]
+
+
 @dataclass(slots=True, kw_only=True)
 class Rulebook:
     """The rules of one pass. `cutoff` is the priority below which pods are air."""
@@ -81,21 +97,44 @@ class Rulebook:
     owners: Owners
     pdbs: PdbLedger
     cutoff: int
-    _by_kind: dict[tuple[object, ...], Ruling | None] = field(default_factory=dict)
+    _kinds: dict[tuple[object, ...], Kind] = field(default_factory=dict)
+
+    def kinds_of(self, pods: Iterable[Pod]) -> Kinds:
+        """Sort pods into kinds, PDBs aside: those are shared by the pass."""
+        groups: dict[tuple[object, ...], list[Pod]] = {}
+        for pod in pods:
+            if pod.deleted_at is not None or pod.phase in _FINISHED or pod.namespace == "kube-system":
+                key: tuple[object, ...] = (id(pod),)
+            else:
+                key = (id(pod.spec), id(pod.annotations), id(pod.owner), pod.namespace)
+            members = groups.get(key)
+            if members is None:
+                groups[key] = [pod]
+            else:
+                members.append(pod)
+        known = self._kinds
+        found = []
+        for key, members in groups.items():
+            kind = known.get(key)
+            if kind is None:
+                kind = known[key] = self._kind(members[0])
+            found.append((kind, members))
+        return found
 
     def judge(self, pod: Pod) -> Ruling:
-        """Say what becomes of the pod, PDBs aside: those are shared by the pass."""
-        if is_air(pod, self.cutoff):
-            return STAYS
-        if pod.deleted_at is not None and is_long_terminating(pod, self.at) and not pod.is_mirror:
-            return IGNORED
-        if pod.is_finished or pod.namespace == "kube-system":
-            return self._decide(pod)
-        key = (id(pod.spec), id(pod.annotations), id(pod.owner), pod.namespace)
-        found = self._by_kind.get(key)
-        if found is None:
-            found = self._by_kind[key] = self._decide(pod)
-        return found
+        """Say what becomes of one pod."""
+        return self._kind(pod).ruling
+
+    def _kind(self, pod: Pod) -> Kind:
+        airy = is_air(pod, self.cutoff)
+        return Kind(
+            spec=pod.spec,
+            ruling=STAYS if airy else self._decide(pod),
+            is_air=airy,
+            is_placeholder=airy and pod.spec.priority == self.cutoff and not pod.is_finished,
+            is_of_daemonset=pod.is_of_daemonset,
+            is_mirror=pod.is_mirror,
+        )
 
     def _decide(self, pod: Pod) -> Ruling:
         for rule in RULES:
@@ -138,6 +177,10 @@ def _blocks(pod: Pod, why: Why, fact: str) -> Ruling:
 
 def _mirror(_: Rulebook, pod: Pod) -> Ruling | None:
     return IGNORED if pod.is_mirror else None
+
+
+def _long_terminating(book: Rulebook, pod: Pod) -> Ruling | None:
+    return IGNORED if is_long_terminating(pod, book.at) else None
 
 
 def _replica_count(book: Rulebook, pod: Pod) -> Ruling | None:
@@ -206,6 +249,7 @@ def _local_storage(book: Rulebook, pod: Pod) -> Ruling | None:
 
 RULES: tuple[Rule, ...] = (
     _mirror,
+    _long_terminating,
     _replica_count,
     _daemonset,
     _safe_to_evict,

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from autoscaler.core.decision import Drain, DrainCause, Objection, Verdict, Why
 from autoscaler.core.layout import Layout
-from autoscaler.core.model import GroupName, Market, NodeName, Pod, PodKey, keys_of
+from autoscaler.core.model import GroupName, Market, NodeName, Pod, PodKey, in_key_order, keys_of
 from autoscaler.core.scaledown.allowance import Allowance, Minima, Totals, spare_units
 from autoscaler.core.scaledown.bids import Bid, Bidding
 from autoscaler.core.scaledown.budgets import PdbLedger
@@ -227,7 +227,7 @@ class Trying:
         self.allowance.take(case)
         self.round_.book.pdbs.spend(_evicted(case))
         self.round_.balance.remove(case)
-        self.round_.drains.append(Drain(node=case.name, cause=cause, pods=tuple(keys_of(case.moving))))
+        self.round_.drains.append(Drain(node=case.name, cause=cause, pods=tuple(keys_of(in_key_order(case.moving)))))
 
     def _remember(self, case: Case) -> None:
         self.round_.unneeded[case.name] = self.round_.bidding.since(case)

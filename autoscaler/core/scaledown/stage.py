@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from autoscaler.core.layout import Layout
 from autoscaler.core.model import GroupName, Market, NodeName, Pod
@@ -25,6 +26,7 @@ from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place
 from autoscaler.core.scheduling.topology import Topology, build_topology
 
+_node_of = attrgetter("node")
 Tiers = Mapping[GroupName, int | None]
 
 
@@ -165,8 +167,9 @@ def _load(stage: Stage, classes: Iterable[PodClass], cutoff: int) -> None:
         is_airy = is_air(one.pods[0], cutoff)
         if is_airy:
             stage.yard.airy.add(id(one))
-        counts = Counter(pod.node for pod in one.pods if pod.node is not None)
-        for node, count in counts.items():
+        for node, count in Counter(map(_node_of, one.pods)).items():
+            if node is None:
+                continue
             (air if is_airy else loads).setdefault(node, []).append((one, count))
     stage.loads = {node: in_load_order(load) for node, load in loads.items()}
     stage.air = {node: in_load_order(load) for node, load in air.items()}

@@ -8,15 +8,14 @@ Source: kubernetes/autoscaler, pkg/simulator/utilization/info.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite
 from typing import NamedTuple, TypeVar
 
 from autoscaler.core.duration import parse_duration
-from autoscaler.core.model import Node, NodeGroup, Pod
-from autoscaler.core.scaledown.drainability import is_air, is_long_terminating
+from autoscaler.core.model import Node, NodeGroup
+from autoscaler.core.scaledown.drainability import IGNORED, Kinds
 from autoscaler.core.scaledown.policy import ScaleDownPolicy
 
 GPU = "nvidia.com/gpu"
@@ -34,36 +33,26 @@ class Utilization(NamedTuple):
         return f"{self.resource} {self.share:.0%}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gauge:
-    """What is counted, and at which time. `cutoff` is the priority below which pods are air."""
+def measure(node: Node, policy: ScaleDownPolicy, kinds: Kinds) -> Utilization | None:
+    """Return the utilization; None when the node does not say what it has."""
+    found = [_share(node, policy, kinds, resource) for resource in resources_of(node)]
+    known = [one for one in found if one is not None]
+    return max(known, key=lambda one: one.share) if len(known) == len(found) else None
 
-    policy: ScaleDownPolicy
-    at: datetime
-    cutoff: int
 
-    def measure(self, node: Node, pods: Iterable[Pod]) -> Utilization | None:
-        """Return the utilization; None when the node does not say what it has."""
-        counted = [pod for pod in pods if not pod.is_finished and not is_air(pod, self.cutoff)]
-        found = [self._share(node, counted, resource) for resource in resources_of(node)]
-        known = [one for one in found if one is not None]
-        return max(known, key=lambda one: one.share) if len(known) == len(found) else None
-
-    def _share(self, node: Node, pods: Iterable[Pod], resource: str) -> Utilization | None:
-        room, used = node.allocatable[resource], 0
-        if room <= 0:
-            return None
-        for pod in pods:
-            amount = pod.spec.requests[resource]
-            if self._is_left_out(pod):
-                room -= amount
-            elif not is_long_terminating(pod, self.at):
-                used += amount
-        return Utilization(used / room if room > 0 else 0.0 if not used else 1.0, resource)
-
-    def _is_left_out(self, pod: Pod) -> bool:
-        policy = self.policy
-        return (policy.ignore_daemonsets and pod.is_of_daemonset) or (policy.ignore_mirror_pods and pod.is_mirror)
+def _share(node: Node, policy: ScaleDownPolicy, kinds: Kinds, resource: str) -> Utilization | None:
+    room, used = node.allocatable[resource], 0
+    if room <= 0:
+        return None
+    for kind, pods in kinds:
+        amount = kind.spec.requests[resource] * len(pods)
+        if not amount or kind.is_air or pods[0].is_finished:
+            continue
+        if (policy.ignore_daemonsets and kind.is_of_daemonset) or (policy.ignore_mirror_pods and kind.is_mirror):
+            room -= amount
+        elif kind.ruling is not IGNORED or kind.is_mirror:
+            used += amount
+    return Utilization(used / room if room > 0 else 0.0 if not used else 1.0, resource)
 
 
 def has_gpu(node: Node) -> bool:
