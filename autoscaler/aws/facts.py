@@ -61,6 +61,7 @@ class Facts:
     _nodegroup_read: dict[NodegroupKey, float] = field(default_factory=dict)
     _requirements: dict[str, tuple[float, tuple[str, ...]]] = field(default_factory=dict)
     _wanted: dict[str, tuple[Mapping[str, Any], str]] = field(default_factory=dict)
+    _guessed: dict[str, tuple[Catalogue, tuple[str, ...]]] = field(default_factory=dict)
     _closed: dict[str, float] = field(default_factory=dict)
     _failed_now: set[str] = field(default_factory=set)
 
@@ -177,7 +178,12 @@ class Facts:
         kept = self._requirements.get(key)
         if kept is None or anyio.current_time() - kept[0] > REQUIREMENTS_LIFE:
             self._wanted[key] = (requirements, architecture)
-        return kept[1] if kept else self.catalogue.matching(requirements, architecture)
+        if kept is not None:
+            return kept[1]
+        guess = self._guessed.get(key)
+        if guess is None or guess[0] is not self.catalogue:  # 13 ms, for each such group at each refresh
+            guess = self._guessed[key] = (self.catalogue, self.catalogue.matching(requirements, architecture))
+        return guess[1]
 
     async def refresh_requirements(self) -> bool:
         """Ask what `resolve` noted; True when an answer changed."""

@@ -7,6 +7,7 @@ import pytest
 
 from autoscaler.aws.client import Aws
 from autoscaler.aws.discovery import Selection
+from autoscaler.aws.facts import Facts
 from autoscaler.aws.groups import GroupSource
 from autoscaler.aws.known import Bounds
 from autoscaler.core.model import GroupName, InstanceId, LaunchMethod, Market
@@ -190,3 +191,12 @@ async def test_a_dropped_answer_is_an_error_without_status(emulator: AwsEmulator
     with pytest.raises(AwsError) as raised:
         await GroupSource(aws, OURS).refresh()
     assert raised.value.status == 0
+
+
+async def test_types_that_ec2_may_not_tell_are_guessed_once(aws: Aws) -> None:
+    """The catalogue takes milliseconds for an answer, and each refresh asks for every such group."""
+    facts = Facts(aws)
+    wishes = {"VCpuCount": {"Min": 4, "Max": 8}}
+    assert facts.resolve(wishes, "amd64") is facts.resolve(dict(wishes), "amd64")
+    facts.catalogue = facts.catalogue.with_types(())
+    assert facts.resolve(wishes, "amd64")
