@@ -7,12 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from autoscaler import clock
+from autoscaler.core.model import InstanceId
 from autoscaler.emulator.aws.model import InstanceEvent
 from autoscaler.emulator.aws.server import AwsEmulator, EmulatorConfig
 from autoscaler.emulator.aws.world import Delays
 from autoscaler.emulator.child import ChildController
+from autoscaler.kubernetes.state import SavedState, StateStore
+from autoscaler.kubernetes.transport import KubernetesSettings, connect
 from tests.controlplane.account import Account
 from tests.controlplane.client import Json, Refused, wait_for
 from tests.controlplane.cluster import NAMESPACE, Cluster, hollow, node_of, pod, pods_path
@@ -35,15 +40,17 @@ PLURALS = {
 }
 FOREIGN_KINDS = {"ServiceMonitor", "PrometheusRule"}  # of the Prometheus Operator, which is not there
 GROUP = "spot-a"
-# Rights that buying one node does not take: a reason each. Whatever else is not used is too much.
+SOON = {
+    "scale-down-unneeded-time": "1s",
+    "scale-down-delay-after-add": "0s",
+    "scale-down-utilization-threshold": 0.9,
+    "node-delete-delay-after-taint": "200ms",
+    "max-graceful-termination-sec": 2,
+}
+# Rights that the story of one node does not take: a reason each. Whatever else is not used is too much.
 NOT_IN_THIS_STORY = {
     ("", "events", "patch"),  # an event that repeats
-    ("", "configmaps", "update"),  # a second save of the state
     ("coordination.k8s.io", "leases", "watch"),  # a standby
-    ("", "nodes", "get"),  # drains, to the end
-    ("", "nodes", "update"),
-    ("", "pods/eviction", "create"),
-    ("storage.k8s.io", "volumeattachments", "list"),
 } | {
     (group, resource, verb)  # kinds that the caches are going to follow
     for group, resource in (
@@ -118,6 +125,8 @@ def an_account(cluster: Cluster) -> Iterator[AwsEmulator]:
         if event.kind == "in-service":
             provider = f"aws:///{event.zone}/{event.id}"
             cluster.client.create("/api/v1/nodes", hollow(event.id, zone=event.zone, provider_id=provider))
+        elif event.kind == "terminated":
+            cluster.client.delete(f"/api/v1/nodes/{event.id}")
 
     delays = Delays(launch=0.1, boot=0.2, terminate=0.2, retry=0.5)
     with AwsEmulator.start(EmulatorConfig(delays=delays)) as aws:
@@ -176,17 +185,51 @@ def denied(rows: list[Json]) -> list[Any]:
     ]
 
 
-def test_a_node_is_bought_under_the_charts_roles(own: Cluster, tmp_path: Path) -> None:
-    priorities = {"expanderPriorities": {"10": [".*"]}}
-    rendering = render({"autoDiscovery": {"clusterName": "prod"}, **priorities}, namespace=NAMESPACE)
+def deploy(cluster: Cluster, name: str, **spec: Any) -> None:
+    """A Deployment of one pod, which a controller of the cluster makes and makes again."""
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": pod(name, **spec)["spec"]}
+    body = {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+    cluster.client.create(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", body)
+
+
+def without_kubelet(cluster: Cluster) -> bool:
+    """End pods that are being deleted, as the kubelets would that are not there; tell whether all are well."""
+    pods = cluster.pods()
+    for each in pods:
+        if each["metadata"].get("deletionTimestamp"):
+            cluster.client.delete(pods_path(each["metadata"]["name"]))
+    return bool(pods) and all(node_of(each) for each in pods)
+
+
+def test_a_node_is_bought_and_given_back_under_the_charts_roles(own: Cluster, tmp_path: Path) -> None:
+    values = {"autoDiscovery": {"clusterName": "prod"}, "expanderPriorities": {"10": [".*"]}, "extraArgs": SOON}
+    rendering = render(values, namespace=NAMESPACE)
     with an_account(own) as aws, running(own, rendering, aws, tmp_path):
-        own.add_pods([pod("web", cpu="3")])
-        wait_for(lambda: all(node_of(each) for each in own.pods()), "the pod to be placed on a bought node")
+        deploy(own, "web", cpu="3")
+        wait_for(lambda: without_kubelet(own), "the pod to be placed on a bought node")
         wait_for(lambda: own.events("TriggeredScaleUp"), "its event")
+        own.add_nodes([hollow("base")])
+        wait_for(lambda: without_kubelet(own) and not live(aws), "the node to be drained and given back")
+        assert [node_of(each) for each in own.pods()] == ["base"]
+        wait_for(lambda: own.events("ScaleDown"), "its event")
+        anyio.run(save_again, tmp_path / "kubeconfig")
     rows = requests(own, rendering)
     assert not denied(rows)
     assert ("coordination.k8s.io", "leases", "update") in rights_used(rows), "the lease was released at the end"
     assert rights_given(rendering) - rights_used(rows) <= NOT_IN_THIS_STORY
+
+
+async def save_again(kubeconfig: Path) -> None:
+    """Write the state under the same account, once to have it there and once more."""
+    async with connect(KubernetesSettings(kubeconfig=str(kubeconfig))) as api:
+        store = StateStore(api, NAMESPACE)
+        for name in ("i-1", "i-2"):
+            assert await store.save(SavedState(first_seen={InstanceId(name): clock.now()}))
+
+
+def live(aws: AwsEmulator) -> list[str]:
+    return [one.id for one in aws.instances(GROUP) if one.is_live]
 
 
 def test_a_dry_run_asks_for_nothing_but_reading(own: Cluster, tmp_path: Path) -> None:
