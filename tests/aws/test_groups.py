@@ -76,7 +76,7 @@ async def test_a_slow_refresh_of_all_never_covers_a_newer_one_of_some(emulator: 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(source.refresh)
         with anyio.fail_after(10):
-            while len(emulator.calls("DescribeLaunchTemplateVersions")) < 2:
+            while len(emulator.calls("DescribeLaunchTemplateVersions")) < 2:  # noqa: ASYNC110 - it tells nobody
                 await anyio.sleep(0.01)
         with emulator.world.lock:
             emulator.world.groups["a"].desired = 4
