@@ -10,12 +10,19 @@ import pytest
 import yaml
 
 from autoscaler.config import parse_run
-from autoscaler.core.policy import Tiers
+from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP
 from autoscaler.kubernetes.convert import parse_priorities
-from tests.deploy.chart import CHART, NAMESPACE, ROOT, VALUES, helm, refusal, render
+from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
+from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
+from autoscaler.kubernetes.policy_config import parse_policy
+from tests.deploy.chart import CHART, NAMESPACE, ROOT, VALUES, Rendering, helm, refusal, render
 from tests.tools import chart_readme
 
 LEAST = {"autoDiscovery": {"clusterName": "prod"}}
+BUDGET = {
+    "paused": True,
+    "disruption": {"cluster": "10%", "perGroup": 2, "windows": ["Mon-Fri 09:00-17:00 Europe/Paris"]},
+}
 FILES = sorted(VALUES.glob("*.yaml"))
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
@@ -119,15 +126,30 @@ def test_the_values_of_a_stock_installation() -> None:
     assert role == "arn:aws:iam::123456789012:role/autoscaler"
 
 
-@pytest.mark.parametrize("name", ["stock", "everything"])
-def test_priorities_are_readable(name: str) -> None:
-    config_map = next(
-        each
-        for each in render(file=VALUES / f"{name}.yaml").all("ConfigMap")
-        if each["metadata"]["name"] == "cluster-autoscaler-priority-expander"
-    )
-    tiers: Tiers = parse_priorities(config_map["data"]["priorities"])
-    assert len(tiers.entries) == 2
+def config_map(rendering: Rendering, name: str) -> dict[str, str]:
+    """The data of the one ConfigMap of this name."""
+    (found,) = [each["data"] for each in rendering.all("ConfigMap") if each["metadata"]["name"] == name]
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    "priorities",
+    [{10: [".*od.*"], 20: [".*spot.*", "^web"]}, {"10": [".*"], "-5": ["a'b: c"]}, "10: [od]\n20:\n  - spot\n"],
+    ids=["numbers", "texts", "yaml"],
+)
+def test_priorities_are_readable(priorities: object) -> None:
+    rendering = render({**LEAST, "expanderPriorities": priorities})
+    text = config_map(rendering, PRIORITY_CONFIG_MAP)["priorities"]
+    wanted = yaml.safe_load(priorities) if isinstance(priorities, str) else priorities
+    assert yaml.safe_load(text) == {int(key): patterns for key, patterns in wanted.items()}
+    assert len(parse_priorities(text).entries) == 2
+
+
+@pytest.mark.parametrize("policy", [BUDGET, yaml.safe_dump(BUDGET)], ids=["map", "yaml"])
+def test_the_policy_is_readable(policy: object) -> None:
+    text = config_map(render({**LEAST, "policy": policy}), POLICY_CONFIG_MAP)[POLICY_KEY]
+    assert parse_policy(text) == parse_policy(yaml.safe_dump(BUDGET))
+    assert parse_policy(text).budget is not None
 
 
 def test_environment_and_volumes() -> None:
@@ -160,7 +182,7 @@ def test_values_land_where_they_belong() -> None:
     assert deployment["spec"]["revisionHistoryLimit"] == values["revisionHistoryLimit"]
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
     for each in rendering.objects:
-        if each["kind"] != "ConfigMap" or "priority" in each["metadata"]["name"]:
+        if each["metadata"]["name"] != "prod-more":
             assert each["metadata"]["labels"]["team"] == "platform"
     budget = rendering.one("PodDisruptionBudget")["spec"]
     assert (budget["minAvailable"], budget.get("maxUnavailable")) == ("50%", None)
@@ -209,6 +231,8 @@ def test_names(release: str, values: dict[str, Any], name: str) -> None:
         ({**LEAST, "customArgs": "--v=4"}, "at '/customArgs': got string, want array"),
         ({**LEAST, "expanderPriorities": {"high": [".*"]}}, "at '/expanderPriorities': additional properties 'high'"),
         ({**LEAST, "expanderPriorities": {"10": ".*"}}, "at '/expanderPriorities/10'"),
+        ({**LEAST, "policy": {"pause": True}}, "at '/policy': additional properties 'pause' not allowed"),
+        ({**LEAST, "policy": {"disruption": {"windows": "always"}}}, "at '/policy/disruption/windows'"),
         ({**LEAST, "autoscalingGroups": [{"name": "a", "maxSize": 1}]}, "missing property 'minSize'"),
         ({**LEAST, "image": {"digest": "sha256:abc"}}, "at '/image/digest'"),
         ({**LEAST, "serviceMonitor": {"interval": "often"}}, "at '/serviceMonitor/interval'"),
