@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,11 +25,14 @@ from autoscaler.core.policy import Policy
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.offline import read_cluster
 from tests.controlplane import build
-from tests.controlplane.client import Json
+from tests.controlplane.client import Json, wait_for
 from tests.controlplane.cluster import NAMESPACE, Cluster, node_of, read_events
 from tests.controlplane.oracle import ANY, Oracle
 from tests.controlplane.promises import promises_of
 from tests.controlplane.server import ControlPlane
+from tests.controlplane.storage import READ as STORAGE_READ
+from tests.controlplane.storage import Storage
+from tests.controlplane.storage import classes as storage_classes
 from tests.controlplane.worlds import World
 from tests.controlplane.worlds import build as build_world
 
@@ -60,19 +64,33 @@ class Fidelity:
     def __init__(self, cluster: Cluster, oracle: Oracle) -> None:
         self._cluster = cluster
         self._oracle = oracle
+        self._storage = Storage(cluster.client)
         self.score = Score()
+
+    @contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Classes and drivers, which all worlds share, for the length of the block."""
+        self._storage.add(list(storage_classes()))
+        try:
+            yield
+        finally:
+            self._storage.sweep(("StorageClass", "CSIDriver"))
 
     def compare(self, world: World) -> None:
         """Load a world, ask both, write down the differences, and sweep."""
         self.score.worlds += 1
         try:
+            self._storage.add(world.storage)
             self._cluster.add_nodes(world.nodes)
+            wait_for(self._storage.is_settled, "the volumes to be bound")
             self._oracle.wait_for_nodes([node["metadata"]["name"] for node in world.nodes])
             self._cluster.add_pods(world.residents)
             self._compare_nodes(world)
             self._compare_plan(world)
         finally:
+            self._oracle.while_waiting = lambda: None
             self._cluster.sweep()
+            self._storage.sweep()
 
     def _compare_nodes(self, world: World) -> None:
         theirs = self._oracle.ask(world.pending)
@@ -92,6 +110,8 @@ class Fidelity:
 
     def _compare_plan(self, world: World) -> None:
         """Carry the plan out and let the scheduler bind, pod by pod, where we promised."""
+        if world.storage:
+            self._oracle.while_waiting = self._storage.provision
         self._create_waiting(world.pending)
         snapshot = replace(self._snapshot(), groups=tuple(world.groups))
         self._delete_pending(world)
@@ -134,10 +154,18 @@ class Fidelity:
     def _snapshot(self) -> Snapshot:
         """The world as our own conversion reads it from the API server."""
         get = self._cluster.client.get
-        documents = [get("/api/v1/nodes"), get(f"/api/v1/namespaces/{NAMESPACE}/pods"), get("/api/v1/namespaces")]
+        paths = ("/api/v1/nodes", f"/api/v1/namespaces/{NAMESPACE}/pods", "/api/v1/namespaces", *STORAGE_READ)
+        documents = self._cluster.client.at_once(get, paths)
         found = read_cluster([("the API server", documents)])
         policy = Policy(await_scheduler=False)
-        return Snapshot(at=clock.now(), pods=found.pods, nodes=found.nodes, namespaces=found.namespaces, policy=policy)
+        return Snapshot(
+            at=clock.now(),
+            pods=found.pods,
+            nodes=found.nodes,
+            namespaces=found.namespaces,
+            storage=found.storage,
+            policy=policy,
+        )
 
     def _differ(self, world: World, what: str, pod: str) -> None:
         wish = next((each["spec"] for each in world.pending if each["metadata"]["name"] == pod), "")
@@ -165,10 +193,11 @@ def run(numbers: Sequence[int], cluster: Cluster, folder: Path, tell: Callable[[
     """Compare the worlds of these numbers; `tell` hears the score after each."""
     with Oracle.start(cluster, build.folder(), folder) as oracle:
         fidelity = Fidelity(cluster, oracle)
-        for number in numbers:
-            fidelity.compare(build_world(number))
-            if tell is not None:
-                tell(fidelity.score)
+        with fidelity.prepared():
+            for number in numbers:
+                fidelity.compare(build_world(number))
+                if tell is not None:
+                    tell(fidelity.score)
     return fidelity.score
 
 

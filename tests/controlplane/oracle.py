@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,6 +41,7 @@ class Oracle:
         self._passed: dict[str, frozenset[str]] = {}  # by pod name, as first asked
         self._barriers = 0
         self.cordoned: frozenset[str] = frozenset()
+        self.while_waiting: Callable[[], None] = lambda: None
         self.url = ""
 
     @classmethod
@@ -115,6 +116,7 @@ class Oracle:
 
     def _wait_judged(self, names: Collection[str]) -> list[Json]:
         def judged() -> list[Json] | None:
+            self.while_waiting()
             pods = [pod for pod in self._cluster.pods() if pod["metadata"]["name"] in names]
             done = len(pods) == len(names) and all(cluster.node_of(pod) or cluster.is_refused(pod) for pod in pods)
             return pods if done else None

@@ -34,6 +34,8 @@ AUDIT_POLICY = {
 }
 # Their ConfigMaps are read from etcd itself, so that a compaction there is felt as a version that is gone.
 UNCACHED = "configmaps#0"
+# All but those that hold volumes back until their pods are gone, which takes a while.
+CONTROLLERS = "*,-persistentvolume-protection-controller,-persistentvolumeclaim-protection-controller"
 READY_SECONDS = 60.0
 
 
@@ -168,6 +170,7 @@ class _Starter:
             bind_address="127.0.0.1",
             advertise_address="127.0.0.1",
             endpoint_reconciler_type="none",
+            disable_admission_plugins="StorageObjectInUseProtection",
             secure_port=self._ports[2],
             cert_dir=folder,
             tls_cert_file=folder / "apiserver.crt",
@@ -191,6 +194,7 @@ class _Starter:
             secure_port=self._ports[3],
             cert_dir=folder,
             leader_elect="false",
+            controllers=CONTROLLERS,
             use_service_account_credentials="true",
             service_account_private_key_file=folder / "tokens.key",
             root_ca_file=folder / "ca.crt",

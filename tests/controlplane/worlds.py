@@ -16,6 +16,7 @@ from autoscaler.core.podspec import Effect, Taint
 from autoscaler.core.quantity import parse_amount
 from autoscaler.core.resources import Resources
 from tests import builders
+from tests.controlplane import storage
 from tests.controlplane.client import Json
 from tests.controlplane.cluster import HOSTNAME_LABEL, ZONE_LABEL, hollow, pod
 
@@ -51,6 +52,7 @@ class World:
 
     seed: int
     nodes: list[Json] = field(default_factory=list)
+    storage: list[Json] = field(default_factory=list)
     residents: list[Json] = field(default_factory=list)
     pending: list[Json] = field(default_factory=list)
     groups: list[NodeGroup] = field(default_factory=list)
@@ -61,9 +63,10 @@ def build(seed: int, wishes: Sequence[Wish] | None = None) -> World:
     chance = random.Random(seed)
     wishes = ENABLED if wishes is None else wishes
     world = World(seed, nodes=[_node(chance, f"node-{number}") for number in range(chance.randint(2, 8))])
+    names = [node["metadata"]["name"] for node in world.nodes]
+    world.storage = storage.build(chance, ZONES, names) if by_claim in wishes else []
     for number in range(chance.randint(0, 12)):
-        home = chance.choice(world.nodes)["metadata"]["name"]
-        world.residents.append(_pod(chance, f"resident-{number}", wishes, home))
+        world.residents.append(_pod(chance, f"resident-{number}", wishes, chance.choice(names)))
     _keep_room_for_one(world)
     kinds = [_pod(chance, "", wishes) for _ in range(chance.randint(4, 10))]
     for number, kind in enumerate(kinds):
@@ -237,6 +240,11 @@ def by_limits_alone(chance: Chance, made: Json) -> None:
     made["spec"]["containers"][0]["resources"] = {"limits": limits}
 
 
+def by_claim(chance: Chance, made: Json) -> None:
+    names = chance.sample(storage.CLAIMS, chance.choice((1, 1, 1, 2)))
+    made["spec"]["volumes"] = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in names]
+
+
 def by_zone_spread(chance: Chance, made: Json) -> None:
     _spread(chance, made, ZONE_LABEL)
 
@@ -325,4 +333,5 @@ ENABLED: tuple[Wish, ...] = (
     by_host_spread,
     by_pod_affinity,
     by_pod_anti_affinity,
+    by_claim,
 )
