@@ -28,6 +28,9 @@ from autoscaler.kubernetes.cache import Kind, Pace, Reflector
 from autoscaler.kubernetes.convert import Interner, MalformedObjectError, PriorityClass, parse_priorities
 from autoscaler.kubernetes.draining.residents import Residents
 from autoscaler.kubernetes.kinds import ConfigMap
+from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
+from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
+from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
 from autoscaler.kubernetes.storage import to_storage
 from autoscaler.kubernetes.transport import Api
 
@@ -35,6 +38,7 @@ log = structlog.get_logger()
 
 PRIORITY_CONFIG_MAP = "cluster-autoscaler-priority-expander"
 CONFIG_INVALID = "PriorityConfigMapInvalid"  # the event reason of cluster-autoscaler
+POLICY_INVALID = "PolicyConfigMapInvalid"
 _SWEEP_SECONDS = 60.0
 
 
@@ -75,6 +79,7 @@ class ClusterView:
     budgets: tuple[PodDisruptionBudget, ...] = ()
     storage: Storage = field(default_factory=Storage)
     tiers: Tiers = field(default_factory=Tiers)
+    operator: OperatorPolicy = field(default_factory=OperatorPolicy)
     faults: tuple[ConfigFault, ...] = ()
     unreadable: tuple[MalformedObjectError, ...] = ()
 
@@ -86,6 +91,9 @@ class ClusterCache:
         self.generation = 0
         self.tiers = Tiers()
         self.config_fault: ConfigFault | None = None
+        self.operator = OperatorPolicy()
+        self.policy_fault: ConfigFault | None = None
+        self._good_policy: OperatorPolicy | None = None
         self._settings = settings
         self._census = CensusTaker(settings.expendable_cutoff)
         self.residents = Residents(self._everyone)
@@ -99,6 +107,8 @@ class ClusterCache:
         self.priority_classes = Reflector(api, kinds.PRIORITY_CLASSES, pace, self._value_changed)
         config = kinds.config_map(settings.namespace, settings.priority_config_map)
         self.config_maps = Reflector(api, config, pace, self._config_changed)
+        policy = kinds.config_map(settings.namespace, POLICY_CONFIG_MAP)
+        self.policies = Reflector(api, policy, pace, self._policy_changed)
         self.budgets = Reflector(api, kinds.BUDGETS, pace, self._value_changed)
         self.workloads = tuple(
             Reflector(api, self._workloads(kind, interner), pace, self._value_changed) for kind in kinds.WORKLOADS
@@ -111,7 +121,8 @@ class ClusterCache:
     def reflectors(self) -> Iterator[Reflector[Any, Any]]:
         """Yield every reflector, for status and metrics."""
         yield from (self.pods, self.nodes, self.daemonsets)
-        yield from (self.namespaces, self.priority_classes, self.config_maps, self.budgets)
+        yield from (self.namespaces, self.priority_classes, self.config_maps)
+        yield from (self.policies, self.budgets)
         yield from self.workloads
         yield from self.storage
 
@@ -143,7 +154,8 @@ class ClusterCache:
             budgets=tuple(self.budgets.objects.values()),
             storage=to_storage(each for one in self.storage for each in one.objects.values()),
             tiers=self.tiers,
-            faults=(self.config_fault,) if self.config_fault else (),
+            operator=self.operator,
+            faults=tuple(fault for fault in (self.config_fault, self.policy_fault) if fault),
             unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),
         )
 
@@ -202,18 +214,38 @@ class ClusterCache:
 
     def _config_changed(self, before: ConfigMap | None, after: ConfigMap | None) -> None:
         """Take over new tiers; what cannot be read leaves the last good ones and becomes a fault."""
-        if before == after:
-            return
         last, known = self.config_fault, after or before
+        if before == after or known is None or known.name != self._settings.priority_config_map:
+            return
         self.config_fault = None
         try:
             self.tiers = _read_tiers(after)
         except PolicyError as error:
             kept = "the last good one stays" if self.tiers.entries else "all groups are one tier"
-            assert known is not None
             self.config_fault = ConfigFault(known.namespace, known.name, known.uid, CONFIG_INVALID, f"{error}; {kept}")
         if self.config_fault != last and self.config_fault is not None:
             log.warning("priorities.invalid", config_map=self.config_fault.name, fault=self.config_fault.detail)
+        self._wake()
+
+    def _policy_changed(self, before: ConfigMap | None, after: ConfigMap | None) -> None:
+        """Take over a new policy; a deleted one is none. One that cannot be read leaves the last good one.
+
+        Before there is a good one, nothing voluntary is done: it may say so.
+        """
+        known = after or before
+        if before == after or known is None or known.name != POLICY_CONFIG_MAP:
+            return
+        self.policy_fault = None
+        try:
+            text = after.data.get(POLICY_KEY, "") if after is not None else ""
+            self.operator = self._good_policy = parse_policy(text)
+        except PolicyError as error:
+            kept = "the last good one stays"
+            if self._good_policy is None:
+                self.operator, kept = OperatorPolicy(paused=True), "voluntary action is paused until it can be read"
+            detail = f"{error}; {kept}"
+            self.policy_fault = ConfigFault(known.namespace, known.name, known.uid, POLICY_INVALID, detail)
+            log.warning("policy.invalid", config_map=known.name, fault=detail)
         self._wake()
 
 

@@ -241,7 +241,7 @@ class Process:
             settings=DrainSettings.read(config),
             identity=self.identity,
             may_write=self._may_write,
-            is_paused=lambda: config.paused,
+            is_paused=lambda: config.paused or self.cluster.operator.paused,
             objection=Recheck(self.sight).objection,
             volumes=Volumes(api),
         )

@@ -7,7 +7,7 @@ and the reason is told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import anyio
@@ -47,6 +47,7 @@ class Sight:
     def look(self, at: datetime) -> Snapshot:
         """Return the world as it is now."""
         view = self.cluster.view()
+        policy = to_policy(self.config, view.tiers)
         self.ledger.note_nodes({node.instance_id for node in view.nodes if node.instance_id is not None}, at)
         return Snapshot(
             at=at,
@@ -60,7 +61,7 @@ class Sight:
             storage=view.storage,
             workloads=tuple(view.workloads.values()),
             pdbs=view.budgets,
-            policy=to_policy(self.config, view.tiers),
+            policy=replace(policy, scale_down=view.operator.join(policy.scale_down)),
             memory=self.ledger.memory,
             scale_down=self.ledger.scale_down,
         )

@@ -6,8 +6,8 @@ no recorder: it writes nothing to the cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -18,7 +18,8 @@ from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
 from autoscaler.metrics import Metrics, series
 from autoscaler.publish.drains import DrainTeller
-from autoscaler.publish.events import WARNING, Anchors, Event, invalid_priorities
+from autoscaler.publish.events import WARNING, Anchors, Event, event
+from autoscaler.publish.events import ObjectRef as EventAnchor
 from autoscaler.publish.numbers import count_blind
 from autoscaler.publish.publisher import Publisher
 from autoscaler.publish.report import PassReport, WaveReport
@@ -37,7 +38,7 @@ class Speaker:
     cluster: ClusterCache
     recorder: EventRecorder | None
     _reasons: tuple[str, ...] = ()
-    _fault: ConfigFault | None = None
+    _faults: Mapping[str, ConfigFault | None] = field(default_factory=dict)
     _tags: frozenset[tuple[GroupName, GroupFault]] = frozenset()
 
     def wave(self, report: WaveReport) -> None:
@@ -48,12 +49,15 @@ class Speaker:
     def passed(self, report: PassReport) -> None:
         """Tell of a whole pass, and of configuration that it could not use."""
         self.publisher.tell_pass(report)
-        fault = self.cluster.config_fault
-        if fault is not None:
-            if fault != self._fault:
-                self.metrics.add(series.CONFIG_FAULTS, kind="priorities")
-            self.record((invalid_priorities(self.anchors.priorities._replace(uid=fault.uid), fault.detail),))
-        self._fault = fault
+        cluster = self.cluster
+        faults = {"priorities": cluster.config_fault, "policy": cluster.policy_fault}
+        for kind, fault in faults.items():
+            if fault is not None:
+                if fault != self._faults.get(kind):
+                    self.metrics.add(series.CONFIG_FAULTS, kind=kind)
+                about = EventAnchor("ConfigMap", fault.namespace, fault.name, fault.uid)
+                self.record((event(about, WARNING, fault.reason, fault.detail),))
+        self._faults = faults
         self._count_tags(report.last.snapshot.groups)
 
     def _count_tags(self, groups: Iterable[NodeGroup]) -> None:

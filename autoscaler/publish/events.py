@@ -132,11 +132,6 @@ def priority_events(snapshot: Snapshot, decision: Decision, priorities: ObjectRe
         yield event(priorities, WARNING, "PriorityConfigMapNotMatchedGroup", message)
 
 
-def invalid_priorities(priorities: ObjectRef, detail: str) -> Event:
-    """The priority ConfigMap cannot be used; `detail` says why, and what holds instead."""
-    return event(priorities, WARNING, "PriorityConfigMapInvalid", detail)
-
-
 def _triggered(report: WaveReport) -> dict[PodKey, tuple[bool, str]]:
     """For each pod that caused a launch with success: its groups, with old and new size."""
     groups = {group.name: group for group in report.snapshot.groups}

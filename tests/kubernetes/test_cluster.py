@@ -196,3 +196,55 @@ async def test_what_cannot_be_read_is_named_in_the_view() -> None:
         assert [each.name for each in view.nodes] == ["n1"]
         assert [(error.kind, error.key) for error in view.unreadable] == [("Node", "n2")]
         assert cache.malformed == 1
+
+
+def policy(text: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "priority-autoscaler", "namespace": "kube-system", "uid": "p"},
+        "data": {"policy": text},
+    }
+
+
+async def test_the_operators_policy_is_followed_and_the_last_good_one_kept() -> None:
+    async with synced() as (server, cache):
+        server.put(CONFIG_MAPS, policy("paused: true\ndisruption: {cluster: 2}"))
+        await until(lambda: cache.operator.paused)
+        server.put(CONFIG_MAPS, policy("paused: perhaps"))
+        await until(lambda: cache.policy_fault is not None)
+        assert cache.operator.paused
+        assert cache.operator.budget is not None
+        (fault,) = cache.view().faults
+        assert (fault.reason, fault.name) == ("PolicyConfigMapInvalid", "priority-autoscaler")
+        assert fault.detail.endswith("the last good one stays")
+        server.put(CONFIG_MAPS, policy("paused: false"))
+        await until(lambda: cache.view().operator.budget is None and not cache.view().faults)
+
+
+async def test_an_unreadable_policy_pauses_until_there_is_a_good_one() -> None:
+    async with synced((CONFIG_MAPS, policy("disruption: [1"))) as (server, cache):
+        assert cache.operator.paused
+        server.put(CONFIG_MAPS, policy("disruption: {perGroup: 1}"))
+        await until(lambda: not cache.operator.paused)
+
+
+async def test_budgets_are_read_with_what_they_allow_now() -> None:
+    path = "/apis/policy/v1/poddisruptionbudgets"
+
+    def budget(name: str, observed: int, **selector: Any) -> dict[str, Any]:
+        return {
+            "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": 2},
+            "spec": {"selector": selector},
+            "status": {"disruptionsAllowed": 1, "observedGeneration": observed},
+        }
+
+    odd = {"matchExpressions": [{"key": "a", "operator": "Perhaps"}]}
+    async with synced(
+        (path, budget("new", 1)),
+        (path, budget("known", 2, matchLabels={"app": "web"})),
+        (path, budget("odd", 2, **odd)),
+    ) as (_, cache):
+        found = {one.name: one for one in cache.view().budgets}
+        assert {name: one.disruptions_allowed for name, one in found.items()} == {"new": 0, "known": 1}
+        assert found["known"].selector is not None
+        (fault,) = cache.view().unreadable
+        assert "shop/odd" in str(fault)

@@ -14,7 +14,7 @@ from autoscaler.core.decision import (
 )
 from autoscaler.core.model import GroupFault, GroupName, InstanceId, LaunchMethod
 from autoscaler.core.snapshot import Snapshot
-from autoscaler.publish.events import MESSAGE_LIMIT, Event, events, invalid_priorities
+from autoscaler.publish.events import MESSAGE_LIMIT, Event, events
 from autoscaler.publish.report import WaveReport
 from tests.builders import NOW, ZONES, group, policy
 from tests.publish.telling import (
@@ -147,11 +147,6 @@ class TestEvents:
         decision = Decision(at=NOW, verdicts={WEB_1: Verdict(outcome=Outcome.FITS_UPCOMING)})
         assert told(decision, seen=world(policy=policy(tiers))) == [(PRIORITIES.name, reason, message)]
         assert told(Decision(at=NOW), seen=world(policy=policy(tiers))) == []
-
-    def test_invalid_priorities_are_a_warning(self) -> None:
-        made = invalid_priorities(PRIORITIES, "priority ten is no integer")
-        assert (made.type, made.reason) == ("Warning", "PriorityConfigMapInvalid")
-        assert made.message == "priority ten is no integer"
 
     def test_what_concerns_the_pod_itself_is_said_once(self) -> None:
         own = Objection(Why.UNKNOWN_CONSTRAINT, "operator Near")
