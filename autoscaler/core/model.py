@@ -278,6 +278,7 @@ class NodeGroup:
     proven_missing: int = 0  # units of desired that an activity or the deadline proved not to come
     is_being_deleted: bool = False
     is_refreshing: bool = False  # an instance refresh is in progress
+    can_be_protected: bool = True  # False: AWS denies us to protect its instances from scale-in
     is_explicit: bool = False  # named by --nodes: its bounds come from the flag
     faults: tuple[GroupFault, ...] = ()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+import anyio
 import structlog
 
 from autoscaler import clock
@@ -29,6 +30,7 @@ from autoscaler.publish.numbers import count_removed
 log = structlog.get_logger()
 
 
+DENIED_SECONDS = 3600.0
 NOT_LEADING = Refusal(
     kind=RefusalKind.CONTENTION, code="NotLeading", detail="the lease is not held; the next leader decides anew"
 )
@@ -61,7 +63,7 @@ class AwsHands:
         self._metrics = metrics
         self._touch = touch
         self._may_write = may_write
-        self._denied: set[GroupName] = set()
+        self._denied: dict[GroupName, float] = {}  # until when protection is not tried again, on anyio's clock
 
     async def launch(self, launch: Launch, group: NodeGroup) -> LaunchResult:
         """Ask for nodes; refusals come back in the result."""
@@ -74,7 +76,6 @@ class AwsHands:
             self.following[group.name] = Following(launch, group)
             self.watch.follow(raised)
             self._ledger.note_raise(group.name, raised.desired, result.at)
-            result = replace(result, refusals=())
         return result
 
     async def remove(self, removal: Removal, group: NodeGroup) -> bool:
@@ -101,8 +102,8 @@ class AwsHands:
         self._touch(groups)
 
     async def protect(self, change: Protection) -> bool:
-        """Change scale-in protection; a group where that is not permitted is left alone from then on."""
-        if change.group in self._denied or not self._may_write():
+        """Change scale-in protection; a group where that is not permitted is left alone for an hour."""
+        if anyio.current_time() < self._denied.get(change.group, 0.0) or not self._may_write():
             return False
         if change.protect:
             done = await protect(self._aws, change.group, change.instances)
@@ -111,7 +112,7 @@ class AwsHands:
         self._ledger.note_fault(change.group, done.fault)
         if done.fault is not None:
             if done.denied:
-                self._denied.add(change.group)
+                self._denied[change.group] = anyio.current_time() + DENIED_SECONDS
             log.warning(
                 "protection.refused", node_group=change.group, detail=done.fault.detail, asked_again=not done.denied
             )
@@ -146,5 +147,5 @@ class AwsHands:
         if not (new or report.refusals):
             return None
         self.following[report.group] = replace(following, group=now)
-        launch = replace(following.launch, zone=None, count=len(new) + len(report.refusals))
+        launch = replace(following.launch, zone=None, count=len(new) + len(report.refusals), pods=())
         return LaunchResult(launch=launch, at=clock.now(), launched=new, refusals=report.refusals)

@@ -38,9 +38,15 @@ class Ledger:
     _with_node: frozenset[InstanceId] = frozenset()
     _bereft: dict[InstanceId, datetime] = field(default_factory=dict)  # since when a Node that was there is not
 
-    def note_results(self, results: Iterable[LaunchResult]) -> None:
-        """Remember what a wave launched; what was launched for pending pods delays scale-down."""
+    def note_results(self, results: Iterable[LaunchResult], grown: Iterable[NodeGroup]) -> None:
+        """Remember what a wave launched; what was launched for pending pods delays scale-down.
+
+        `grown` are the groups with the answers folded in: AWS has raised their desired capacity.
+        """
+        after = {group.name: group.desired for group in grown}
         for result in results:
+            if result.launched and result.launch.group in after:
+                self._raised[result.launch.group] = (after[result.launch.group], result.at)
             if result.launch.cause is Cause.PENDING and (result.launched or not result.refusals):
                 self.scale_down = merge(self.scale_down, ScaleDownMemory(added={result.launch.group: result.at}))
             for instance in result.launched:
@@ -76,6 +82,11 @@ class Ledger:
         """Remember an instance that we terminated."""
         self.changes += 1
         self._removed[removal.instance] = (removal, at)
+        raised = self._raised.get(removal.group)
+        launched = self._launched.get(removal.instance)
+        if raised is not None and removal.decrement:
+            weight = launched[1].weight if launched is not None else 1
+            self._raised[removal.group] = (raised[0] - weight, raised[1])
 
     def note_fault(self, group: GroupName, fault: GroupFault | None) -> None:
         """Remember what is wrong with a group beyond its listing; None when it is well."""
@@ -131,7 +142,7 @@ class Ledger:
     def _overlay_one(self, group: NodeGroup, launched: list[Instance]) -> NodeGroup:
         fault = self._faults.get(group.name)
         if fault is not None:
-            group = replace(group, faults=(*group.faults, fault))
+            group = replace(group, faults=(*group.faults, fault), can_be_protected=False)
         listed = {instance.id for instance in group.instances}
         missing = [one for one in launched if one.id not in listed and one.id not in self._removed]
         leaving = self._removed.keys() & listed
@@ -150,11 +161,12 @@ class Ledger:
             for one in group.instances
             if one.id in leaving and one.is_live and self._removed[one.id][0].decrement
         )
-        desired = group.desired + sum(one.weight for one in missing) - gone
+        # The instances of a launch and the desired that it raised show up in listings one without the other.
+        desired = max(group.desired, raised[0]) if raised else group.desired
         return replace(
             group,
             instances=(*instances, *missing),
-            desired=max(desired, raised[0]) if raised else desired,
+            desired=desired - gone,
             proven_missing=units,
         )
 

@@ -151,7 +151,7 @@ class Pass:
             return snapshot.wave
         after = fold_results(replace(snapshot, memory=self._ledger.memory), results, self._jitter())
         self._ledger.memory = after.memory
-        self._ledger.note_results(results)
+        self._ledger.note_results(results, after.groups)
         return after.wave
 
     async def _remove(self, hands: Hands, snapshot: Snapshot, decision: Decision) -> bool:

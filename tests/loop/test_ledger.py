@@ -23,13 +23,13 @@ def shown(ledger: Ledger, listed: NodeGroup) -> tuple[list[str], int]:
 
 def test_an_instance_that_no_listing_shows_yet_counts() -> None:
     ledger = Ledger()
-    ledger.note_results([launched("i-1")])
+    ledger.note_results([launched("i-1")], [group("spot-a", desired=1)])
     assert shown(ledger, group("spot-a")) == (["i-1"], 1)
 
 
 def test_an_instance_that_no_listing_shows_any_more_does_not_stand_twice() -> None:
     ledger = Ledger()
-    ledger.note_results([launched("i-1")])
+    ledger.note_results([launched("i-1")], [group("spot-a", desired=1)])
     listed = group("spot-a", desired=1, instances=[instance("i-1")])
     ledger.settle([listed])
     assert shown(ledger, listed) == (["i-1"], 1)
@@ -39,17 +39,24 @@ def test_an_instance_that_no_listing_shows_any_more_does_not_stand_twice() -> No
 def test_an_instance_that_came_and_was_given_back_between_two_listings_leaves_no_trace() -> None:
     """Else desired stays one above the instances, and a node that never comes is waited for."""
     ledger = Ledger()
-    ledger.note_results([launched("i-1")])
+    ledger.note_results([launched("i-1")], [group("spot-a", desired=1)])
     ledger.note_removal(Removal(group=SPOT, instance=InstanceId("i-1"), decrement=True, reason="Surplus"), NOW)
     assert shown(ledger, group("spot-a")) == ([], 0)
 
 
 def test_an_instance_that_is_listed_and_was_given_back_is_gone() -> None:
     ledger = Ledger()
-    ledger.note_results([launched("i-1")])
+    ledger.note_results([launched("i-1")], [group("spot-a", desired=1)])
     ledger.note_removal(Removal(group=SPOT, instance=InstanceId("i-1"), decrement=True, reason="Surplus"), NOW)
     listed = group("spot-a", desired=2, instances=[instance("i-1"), instance("i-2")])
     assert shown(ledger, listed) == (["i-2"], 1)
+
+
+def test_a_raised_desired_may_be_listed_before_its_instance() -> None:
+    """Else one node is counted twice, and a pod is promised a place on the one that does not exist."""
+    ledger = Ledger()
+    ledger.note_results([launched("i-1")], [group("spot-a", desired=1)])
+    assert shown(ledger, group("spot-a", desired=1)) == (["i-1"], 1)
 
 
 def test_what_is_proven_missing_stays_so_while_aws_tries_a_part_of_it_again() -> None:

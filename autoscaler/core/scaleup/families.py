@@ -87,13 +87,15 @@ class Kinship:
     declared: object
     is_live: bool
     amounts: Resources | None  # None: they do not count
+    stands_alone: bool  # its own zones come first: AWS would even them out by terminating nodes
 
     @classmethod
     def of(cls, offer: Offer, policy: Policy) -> Kinship:
         template, group, rank = offer.template, offer.group, (offer.tier, offer.group.market)
+        alone = group.rebalances and not group.can_be_protected
         if policy.balancing_labels:
             named = tuple((key, template.labels.get(key)) for key in policy.balancing_labels)
-            return cls(rank=rank, seen=named, declared=None, is_live=template.is_live, amounts=None)
+            return cls(rank=rank, seen=named, declared=None, is_live=template.is_live, amounts=None, stands_alone=alone)
         types = tuple((shape.instance_type, shape.weight) for shape in group.shapes)
         names = tuple(name for name, _ in template.allocatable.items())
         return cls(
@@ -102,11 +104,12 @@ class Kinship:
             declared=(types, tuple(sorted(group.taints)), _counted(group.labels, policy)) if types else None,
             is_live=template.is_live,
             amounts=offer.empty,
+            stands_alone=alone,
         )
 
     def is_of(self, other: Kinship) -> bool:
         """Tell whether both are as good as each other, the zone aside."""
-        if self.rank != other.rank:
+        if self.rank != other.rank or self.stands_alone or other.stands_alone:
             return False
         if self.seen == other.seen and _alike(self.amounts, other.amounts):
             return True

@@ -61,3 +61,14 @@ def test_surplus_goes_back_from_the_fullest_zone() -> None:
     )
     removals = plan(world).removals
     assert [(removal.reason, removal.instance) for removal in removals] == [("Surplus", "i-new-2")]
+
+
+def test_a_group_that_cannot_be_protected_balances_its_own_zones_first() -> None:
+    """AWS evens a group out by terminating nodes, where nothing keeps it from that."""
+    fields = {"zones": list(ZONES[:2])}
+    alone = group("spot-a", instances=(instance("i-1", zone=ZONES[0]),), can_be_protected=False, **fields)
+    sibling = group("spot-b", instances=tuple(instance(f"i-b{n}", zone=ZONES[1]) for n in range(3)), **fields)
+    nodes = [node(of=one) for each in (alone, sibling) for one in each.instances]
+    full = [pod(f"old-{each.name}", cpu="3500m", node=each.name) for each in nodes]
+    launches = plan(snapshot(groups=[alone, sibling], nodes=nodes, pods=[*full, *pods(1, cpu="3500m")])).launches
+    assert [(launch.group, launch.zone) for launch in launches] == [("spot-a", ZONES[1])]
