@@ -42,7 +42,7 @@ def plan(snapshot: Snapshot) -> Decision:
     launches = tuple(to_launch(order, snapshot, keys) for order in orders)
     leaving = choose_removals(layout, verdicts)
     launches += replacements(leaving, note_asked(snapshot, launches))
-    removals = [] if snapshot.unreadable_nodes else list(stock.overdue)
+    removals = [] if snapshot.breakers or cannot_tell_nodes(snapshot) else list(stock.overdue)
     if not launches:
         removals += surplus_of(snapshot, stock)
     return Decision(
@@ -57,6 +57,15 @@ def plan(snapshot: Snapshot) -> Decision:
         shunned=leaving.shunned,
         scale_down=leaving.memory,
     )
+
+
+def cannot_tell_nodes(snapshot: Snapshot) -> bool:
+    """Whether an instance may have a Node that we do not recognise as its own.
+
+    A Node that cannot be read, or has no providerID yet, would let its
+    instance pass for one that never became a Node.
+    """
+    return snapshot.unreadable_nodes > 0 or any(not node.provider_id for node in snapshot.nodes)
 
 
 def replacements(leaving: Removals, snapshot: Snapshot) -> tuple[Launch, ...]:

@@ -67,6 +67,7 @@ class CapacityMemory:
     answered: Mapping[Offering, Answered] = field(default_factory=dict)
     budget: ProbeBudget = field(default_factory=ProbeBudget)
     launch_api_missing_until: datetime | None = None
+    launch_api_denied: Mapping[GroupName, datetime] = field(default_factory=dict)  # until when, to these groups alone
 
     def availability(self, group: NodeGroup, zone: Zone | None, at: datetime) -> Availability:
         """Tell whether the offering may be asked at `at`, and for how many nodes.
@@ -142,13 +143,15 @@ class CapacityMemory:
         answered = dict(self.answered)
         if lesson.is_answer:
             answered[offering] = Answered(self.refusal_number(group, result.launch.zone) + 1, at)
+        missing, denied = self._launch_api_after(lesson, group.name, at)
         return replace(
             self,
             pools=pools,
             closures=self._closures_after(lesson, at, policy),
             answered=answered,
             budget=self.budget.spend(asked) if probed else self.budget,
-            launch_api_missing_until=at + LAUNCH_API_RETRY if lesson.no_launch_api else self.launch_api_missing_until,
+            launch_api_missing_until=missing,
+            launch_api_denied=denied,
         ).without_expired(at)
 
     def refusal_number(self, group: NodeGroup, zone: Zone | None) -> int:
@@ -183,6 +186,7 @@ class CapacityMemory:
         times += [closure.until for closure in self.closures.values()]
         if self.launch_api_missing_until is not None:
             times.append(self.launch_api_missing_until)
+        times += self.launch_api_denied.values()
         if any(True for _ in self._due(at)):
             times += [sent + PROBE_WINDOW for sent in self.budget.sent]
             since = self.budget.free_since()
@@ -193,22 +197,34 @@ class CapacityMemory:
         """Return the pools that may not be asked now for lack of capacity, in order."""
         return tuple(sorted(pool for pool, record in self.pools.items() if record.is_open(at)))
 
-    def has_launch_api(self, at: datetime) -> bool:
+    def _launch_api_after(
+        self, lesson: Lesson, name: GroupName, at: datetime
+    ) -> tuple[datetime | None, Mapping[GroupName, datetime]]:
+        """Where another group has had answers, the permission is a matter of this one: IAM can go by its tags."""
+        if not lesson.no_launch_api:
+            return self.launch_api_missing_until, self.launch_api_denied
+        if any(offering.group != name for offering in self.answered):
+            return self.launch_api_missing_until, {**self.launch_api_denied, name: at + LAUNCH_API_RETRY}
+        return at + LAUNCH_API_RETRY, self.launch_api_denied
+
+    def has_launch_api(self, name: GroupName, at: datetime) -> bool:
         """Whether LaunchInstances is worth a try; after an hour without it, it is again."""
-        return self.launch_api_missing_until is None or at >= self.launch_api_missing_until
+        closed = (self.launch_api_missing_until, self.launch_api_denied.get(name))
+        return all(until is None or at >= until for until in closed)
 
     def without_expired(self, at: datetime) -> CapacityMemory:
         """Forget what is too old to matter, and the oldest of what is too many."""
         pools = {pool: kept for pool, kept in self.pools.items() if at < max(kept.seen + MEMORY_SPAN, kept.until)}
         closures = {scope: kept for scope, kept in self.closures.items() if at < kept.forgotten}
         answered = {offering: kept for offering, kept in self.answered.items() if at < kept.at + MEMORY_SPAN}
+        denied = {name: until for name, until in self.launch_api_denied.items() if at < until}
         if len(pools) > MAX_ENTRIES:
             pools = dict(sorted(pools.items(), key=lambda item: (item[1].seen, item[0]))[-MAX_ENTRIES:])
         if len(closures) > MAX_ENTRIES:
             closures = dict(sorted(closures.items(), key=lambda item: (item[1].failed, item[0]))[-MAX_ENTRIES:])
         if len(answered) > MAX_ENTRIES:
             answered = dict(sorted(answered.items(), key=lambda item: item[1].at)[-MAX_ENTRIES:])
-        return replace(self, pools=pools, closures=closures, answered=answered)
+        return replace(self, pools=pools, closures=closures, answered=answered, launch_api_denied=denied)
 
     def to_state(self) -> dict[str, object]:
         """Return all of it as JSON values, to be read by `from_state` of this version."""
@@ -220,6 +236,7 @@ class CapacityMemory:
             "answered": [saved.write_answered(offering, kept) for offering, kept in self.answered.items()],
             "probes": [[saved.write_time(sent)] for sent in self.budget.sent],
             "launchApiMissingUntil": None if missing is None else saved.write_time(missing),
+            "launchApiDenied": [[name, saved.write_time(until)] for name, until in self.launch_api_denied.items()],
         }
 
     @classmethod
@@ -235,6 +252,10 @@ class CapacityMemory:
             answered=dict(saved.read_answered(row) for row in saved.read_rows(state, "answered", saved.ANSWERED_WIDTH)),
             budget=ProbeBudget(tuple(sorted(probes)[-PROBES_PER_MINUTE:])),
             launch_api_missing_until=None if missing is None else saved.read_time(missing),
+            launch_api_denied={
+                GroupName(str(name)): saved.read_time(until)
+                for name, until in saved.read_rows(state, "launchApiDenied", 2)
+            },
         )
 
     def _sharpened(self, lesson: Lesson, result: LaunchResult, group: NodeGroup, asked: datetime) -> Lesson:

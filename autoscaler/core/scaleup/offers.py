@@ -175,7 +175,7 @@ def open_market(snapshot: Snapshot, index: Index, templates: dict[GroupName, Tem
 def method_of(group: NodeGroup, snapshot: Snapshot) -> LaunchMethod:
     """How the group is asked: by flag, by its own kind, and never by a call that is missing here."""
     method = snapshot.policy.launch_method or group.method
-    if method is LaunchMethod.SYNC and not snapshot.memory.has_launch_api(snapshot.at):
+    if method is LaunchMethod.SYNC and not snapshot.memory.has_launch_api(group.name, snapshot.at):
         return LaunchMethod.DESIRED
     return method
 

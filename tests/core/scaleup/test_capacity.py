@@ -303,10 +303,19 @@ def test_all_objections_are_told() -> None:
 def test_without_the_launch_api_it_is_tried_again_after_an_hour() -> None:
     spot = group()
     memory = learn(FRESH, spot, refusal(RefusalKind.NO_LAUNCH_API))
-    assert not memory.has_launch_api(NOW)
-    assert memory.has_launch_api(after(hours=1))
+    assert not memory.has_launch_api(GroupName("any"), NOW)
+    assert memory.has_launch_api(GroupName("any"), after(hours=1))
     assert memory.next_change(NOW) == after(hours=1)
     assert limit(memory, spot) is None, "the desired method takes over at once"
+
+
+def test_a_denial_to_one_group_leaves_the_others_the_launch_api() -> None:
+    """An IAM policy may go by the group's tags."""
+    served, denied = group("spot-a"), group("spot-b")
+    memory = learn(learn(FRESH, served), denied, refusal(RefusalKind.NO_LAUNCH_API))
+    assert memory.has_launch_api(served.name, NOW)
+    assert not memory.has_launch_api(denied.name, NOW)
+    assert memory.has_launch_api(denied.name, after(hours=1))
 
 
 def test_fewer_instances_than_asked_without_an_error_is_a_short_pause() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind
-from autoscaler.core.model import Zone
+from autoscaler.core.model import GroupName, Zone
 from autoscaler.core.policy import Policy
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.capacity_state import CapacityStateError
@@ -45,7 +45,8 @@ def test_all_of_it_survives_as_json() -> None:
                     seconds=90
                 ), "only the launch in flight is not kept"
                 assert read.refusal_number(spot, zone) == memory.refusal_number(spot, zone)
-    assert read.has_launch_api(NOW) is False
+    denied = GroupName(f"spot-{[*RefusalKind].index(RefusalKind.NO_LAUNCH_API)}")
+    assert (read.has_launch_api(denied, NOW), read.has_launch_api(GroupName("other"), NOW)) == (False, True)
 
 
 def test_an_empty_memory_is_small() -> None:
