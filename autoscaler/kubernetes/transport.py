@@ -9,7 +9,7 @@ bucket (qps, burst). Nothing is retried here: callers know whether they may.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,8 @@ METADATA_LIST = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{JSON}"
 METADATA = f"{JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,{JSON}"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+
+Observe = Callable[[str, int], None]
 
 _CONNECT_SECONDS = 10.0
 _LONGEST_ERROR = 64 * 1024
@@ -95,8 +97,11 @@ class _Request:
 class Api:
     """The API server, as bytes in and out. Made by `connect`."""
 
-    def __init__(self, settings: KubernetesSettings, configuration: Configuration) -> None:
+    def __init__(
+        self, settings: KubernetesSettings, configuration: Configuration, observe: Observe | None = None
+    ) -> None:
         self._settings = settings
+        self._observe = observe
         self._configuration = configuration
         self._rests = [RESTClientObject(configuration)]
         self._bucket = TokenBucket(settings.qps, settings.burst)
@@ -157,13 +162,22 @@ class Api:
 
     async def _open(self, request: _Request) -> aiohttp.ClientResponse:
         asked = anyio.current_time()
-        response = await self._ask(request)
-        if response.status == 401 and await self._read_credentials_since(asked):
-            response.close()
+        try:
             response = await self._ask(request)
+            if response.status == 401 and await self._read_credentials_since(asked):
+                response.close()
+                response = await self._ask(request)
+        except KubernetesError as error:
+            self._tell(request, error.status)
+            raise
+        self._tell(request, response.status)
         if response.status >= 400:
             raise await _refusal(request, response)
         return response
+
+    def _tell(self, request: _Request, status: int) -> None:
+        if self._observe is not None:
+            self._observe(request.path, status)
 
     async def _ask(self, request: _Request) -> aiohttp.ClientResponse:
         url = self.server + request.path
@@ -199,9 +213,12 @@ class Api:
 
 
 @asynccontextmanager
-async def connect(settings: KubernetesSettings) -> AsyncIterator[Api]:
-    """Yield an Api for the configured cluster. Raises KubernetesError when there is no usable configuration."""
-    api = Api(settings, await _read_configuration(settings))
+async def connect(settings: KubernetesSettings, observe: Observe | None = None) -> AsyncIterator[Api]:
+    """Yield an Api for the configured cluster. Raises KubernetesError when there is no usable configuration.
+
+    `observe` is told the path and the HTTP status of each request, 0 without an answer.
+    """
+    api = Api(settings, await _read_configuration(settings), observe)
     try:
         yield api
     finally:

@@ -40,6 +40,7 @@ from autoscaler.kubernetes.lease import Elector, LeaseSettings, own_identity
 from autoscaler.kubernetes.state import SavedState, StateStore
 from autoscaler.kubernetes.transport import Api, KubernetesSettings
 from autoscaler.kubernetes.transport import connect as connect_kubernetes
+from autoscaler.loop.breakers import Breakers
 from autoscaler.loop.controller import Controller, Gauges
 from autoscaler.loop.drains import Drainer, DrainParts
 from autoscaler.loop.follow import Follower
@@ -52,7 +53,7 @@ from autoscaler.loop.recheck import Recheck
 from autoscaler.loop.sight import Sight
 from autoscaler.loop.voice import Speaker
 from autoscaler.metrics import Metrics, series
-from autoscaler.publish.calls import CacheState, count_aws_call, count_caches, count_events
+from autoscaler.publish.calls import CacheState, count_aws_call, count_caches, count_events, count_kubernetes_call
 from autoscaler.publish.drains import DrainTeller
 from autoscaler.publish.events import Anchors, ObjectRef
 from autoscaler.publish.publisher import Publisher
@@ -100,17 +101,25 @@ async def _main(config: Config) -> None:
     metrics = Metrics(version=version("priority-autoscaler"), per_group=config.emit_per_nodegroup_metrics)
     metrics.put(series.DRY_RUN, config.dry_run)
 
-    def observe(operation: str, outcome: str, seconds: float) -> None:
+    breakers = Breakers()
+
+    def observe_aws(operation: str, outcome: str, seconds: float) -> None:
         if outcome != "cancelled":
-            count_aws_call(metrics, operation, None if outcome == "ok" else classify(outcome, ""), seconds)
+            refusal = None if outcome == "ok" else classify(outcome, "")
+            count_aws_call(metrics, operation, refusal, seconds)
+            breakers.note_aws(operation, refusal, clock.monotonic())
+
+    def observe_kubernetes(path: str, status: int) -> None:
+        count_kubernetes_call(metrics, path, status)
+        breakers.note_kubernetes(path, status, clock.monotonic())
 
     settings = AwsSettings(region=config.aws_region or None)
     async with (
-        connect_kubernetes(kubernetes) as api,
+        connect_kubernetes(kubernetes, observe_kubernetes) as api,
         connect_kubernetes(kubernetes) as lease_api,  # renewals must not queue behind other writes
-        connect_aws(settings, observe) as aws,
+        connect_aws(settings, observe_aws) as aws,
     ):
-        process = Process(config, metrics, Links(api, lease_api, aws))
+        process = Process(config, metrics, Links(api, lease_api, aws, breakers))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
             await process.start(tasks)
@@ -141,6 +150,7 @@ class Links:
     api: Api
     lease_api: Api
     aws: Aws
+    breakers: Breakers  # what these connections have met
 
 
 class Process:
@@ -160,7 +170,13 @@ class Process:
         )
         self._connect_kubernetes(links)
         self._connect_aws(links.aws)
-        self.sight = Sight(cluster=self.cluster, groups=self.source, ledger=self.ledger, config=config)
+        self.sight = Sight(
+            cluster=self.cluster,
+            groups=self.source,
+            ledger=self.ledger,
+            config=config,
+            breakers=links.breakers,
+        )
         self.health = Health(
             HealthLimits(
                 max_inactivity=config.max_inactivity,

@@ -7,7 +7,7 @@ and the reason is told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import anyio
@@ -18,6 +18,7 @@ from autoscaler.config import Config
 from autoscaler.config.policy import to_policy
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.cluster import ClusterCache
+from autoscaler.loop.breakers import Breakers
 from autoscaler.loop.ledger import Ledger
 
 GROUPS_TOO_OLD = timedelta(minutes=5)
@@ -31,6 +32,7 @@ class Sight:
     groups: GroupSource
     ledger: Ledger
     config: Config
+    breakers: Breakers = field(default_factory=Breakers)
 
     def blind(self) -> tuple[str, ...]:
         """Return why nothing may be decided now."""
@@ -64,6 +66,7 @@ class Sight:
             policy=replace(policy, scale_down=view.operator.join(policy.scale_down)),
             memory=self.ledger.memory,
             scale_down=self.ledger.scale_down,
+            breakers=self.breakers.open(clock.monotonic()),
         )
 
     def change(self) -> object:

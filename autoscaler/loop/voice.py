@@ -49,6 +49,7 @@ class Speaker:
     def passed(self, report: PassReport) -> None:
         """Tell of a whole pass, and of configuration that it could not use."""
         self.publisher.tell_pass(report)
+        self.record(self.drains.gates(report.last.decision))
         cluster = self.cluster
         faults = {"priorities": cluster.config_fault, "policy": cluster.policy_fault}
         for kind, fault in faults.items():

@@ -76,6 +76,7 @@ _CAUSE = _label("cause", DrainCause)
 _WHYS = tuple(Why)
 _FIRST_OF_NODES = _WHYS.index(Why.SCALE_DOWN_DISABLED_ANNOTATION)
 _WHY_NOT_POD = _label("reason", _WHYS[:_FIRST_OF_NODES])
+GATES = (Why.PAUSED, Why.OUTSIDE_WINDOW, Why.CLUSTER_UNHEALTHY, Why.CAPACITY_REFUSED, Why.PODS_COME_FIRST)
 _WHY_KEPT = _label("reason", (Why.TOO_YOUNG, *_WHYS[_FIRST_OF_NODES:]))
 _API = _label("api", ("aws", "kubernetes"))
 _OBJECT = _label(
@@ -319,6 +320,11 @@ DRAIN_SECONDS = Spread(
     help="From the marks on a node to the end of its instance",
     labels=(_CAUSE,),
     buckets=(1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0),
+)
+CLOSED_GATES = Level(
+    name="priority_autoscaler_closed_gates",
+    help="1 for each gate that keeps nodes from being removed now",
+    labels=(_label("gate", GATES),),
 )
 NODE_SECONDS = Count(
     name="priority_autoscaler_node_seconds_total",

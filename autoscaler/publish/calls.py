@@ -42,9 +42,11 @@ def count_aws_call(metrics: Metrics, operation: str, refusal: RefusalKind | None
     metrics.add(series.API_CALLS, api="aws", result=result)
 
 
-def count_kubernetes_call(metrics: Metrics, status: int) -> None:
-    """Count one request by its HTTP status; 0 when there was no answer. Conflicts are answers."""
-    if status == _TOO_MANY_REQUESTS:
+def count_kubernetes_call(metrics: Metrics, path: str, status: int) -> None:
+    """Count one request by its HTTP status; 0 when there was no answer. Conflicts are answers, as is a budget's no."""
+    if status == _TOO_MANY_REQUESTS and path.endswith("/eviction"):
+        result = "answered"
+    elif status == _TOO_MANY_REQUESTS:
         metrics.add(series.API_THROTTLES, api="kubernetes", side="server")
         result = "throttled"
     elif status == 0:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from autoscaler.core.decision import DrainCause
+from autoscaler.core.decision import Decision, DrainCause, Why
 from autoscaler.core.model import GroupName, NodeGroup, NodeName, Pod, Uid
 from autoscaler.core.scaledown.outcome import DrainOutcome, Ending
 from autoscaler.metrics import Metrics, series
@@ -20,6 +20,8 @@ REASONS = {
     DrainCause.RETURN_TO_SPOT: "returnToSpot",
     DrainCause.INTERRUPTION: "interruption",
 }
+GATES = series.GATES
+ALARMING = frozenset({Why.CLUSTER_UNHEALTHY, Why.CAPACITY_REFUSED})
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,20 @@ class DrainTeller:
             return (event(about, WARNING, "ClusterAutoscalerCleanup", message),)
         self.log.info("drain.cleaned_up", node=node)
         return (event(about, NORMAL, "ClusterAutoscalerCleanup", "removed the taint left on the node"),)
+
+    def gates(self, decision: Decision) -> tuple[Event, ...]:
+        """Tell what stops removals as a whole, as far as it kept a node."""
+        found: dict[Why, str] = {}
+        for objections in decision.kept.values():
+            found.update({one.why: one.detail for one in objections if one.why in GATES})
+        self.metrics.replace(series.CLOSED_GATES, dict.fromkeys(map(str, found), 1.0))
+        return tuple(
+            event(self.anchors.status, WARNING, "ClusterUnhealthy", f"no node is removed: {found[why]}")
+            if why in ALARMING
+            else event(self.anchors.status, NORMAL, "ScaleDownHeld", f"no node is removed: {found[why]} ({why})")
+            for why in GATES
+            if why in found and why is not Why.PODS_COME_FIRST
+        )
 
     def going(self, count: int) -> None:
         """So many nodes are on their way out."""

@@ -175,11 +175,19 @@ class TestCalls:
         assert found["cluster_autoscaler_aws_request_duration_seconds_count LaunchInstances timeout"] == 1
 
     @pytest.mark.parametrize(
-        ("status", "result"), [(200, "answered"), (409, "answered"), (429, "throttled"), (500, "error"), (0, "timeout")]
+        ("path", "status", "result"),
+        [
+            ("/x", 200, "answered"),
+            ("/x", 409, "answered"),
+            ("/x", 429, "throttled"),
+            ("/x/eviction", 429, "answered"),
+            ("/x", 500, "error"),
+            ("/x", 0, "timeout"),
+        ],
     )
-    def test_requests_are_counted_by_status(self, status: int, result: str) -> None:
+    def test_requests_are_counted_by_status(self, path: str, status: int, result: str) -> None:
         metrics = Metrics()
-        count_kubernetes_call(metrics, status)
+        count_kubernetes_call(metrics, path, status)
         assert figures(metrics)[f"priority_autoscaler_api_calls_total kubernetes {result}"] == 1
 
     def test_caches_of_one_kind_count_together_and_totals_are_taken_over_once(self) -> None:
