@@ -8,7 +8,7 @@ waited for: its answer comes within this pass, and the tier below costs more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.core.model import Offering
@@ -105,19 +105,20 @@ class Buyer:
             found = self._hosts[key] = tuple((o, per_node) for o in open_now if (per_node := o.per_node(one)))
         return found
 
-    def _hosting(self, one: PodClass, families: Iterable[Family]) -> list[Offer]:
-        """The offers on whose empty nodes pods of the class may be now, caps aside."""
-        found = [offer for family in families for offer, _ in self.hosts(family, one)]
+    def _hosting(self, one: PodClass, families: Iterable[Family]) -> Iterator[Offer]:
+        """Yield the offers on whose empty nodes pods of the class may be now, caps aside."""
         rules = one.bound
-        return found if rules is None else [one for one in found if room_on_new(rules, one, self.topology)]
+        for family in families:
+            for offer, _ in self.hosts(family, one):
+                if rules is None or room_on_new(rules, offer, self.topology):
+                    yield offer
 
     def _tier_for(self, one: PodClass) -> int | None:
         """The highest tier with room for the class; None when there is none, or a probe decides first."""
         for tier in self._tiers:
-            hosting = self._hosting(one, self._by_tier[tier])
-            if any(map(self.caps.room, hosting)):
+            if any(map(self.caps.room, self._hosting(one, self._by_tier[tier]))):
                 return tier
-            if any(self.caps.is_probing(offer) for offer in hosting):
+            if any(map(self.caps.is_probing, self._hosting(one, self._by_tier[tier]))):
                 self.purchase.held.add(id(one))
                 return None
         return None

@@ -19,6 +19,7 @@ from autoscaler.core.scaleup.offers import Caps
 from autoscaler.core.scaleup.openings import Hosts, Opening
 from autoscaler.core.scheduling.classes import Dimensions, PodClass
 from autoscaler.core.scheduling.packing import Packing
+from autoscaler.core.scheduling.tally import Tally
 from autoscaler.core.scheduling.topology import Topology
 
 CRITERIA = {"most-pods": 0, "least-nodes": 1, "least-waste": 2}
@@ -52,9 +53,7 @@ class Option(Opening):
         counts = [self.zones[zone] for zone in zones]
         skew = max(counts, default=0) - min(counts, default=0)
         found = [-sum(self.placed.values()), self.nodes, self._waste(dimensions)]
-        wanted = [CRITERIA[name] for name in policy.expanders if name in CRITERIA]
-        order = list(dict.fromkeys([*wanted, *range(len(found))]))
-        return (*[found[position] for position in order], skew, self.family.name)
+        return (*[found[position] for position in criteria(policy)], skew, self.family.name)
 
     def _waste(self, dimensions: Dimensions) -> float:
         """Share of cpu plus share of memory that the new nodes leave unused."""
@@ -72,26 +71,65 @@ def choose(families: Sequence[tuple[Family, Sequence[Wish]]], start: Start, poli
            dimensions: Dimensions) -> Option:  # fmt: skip
     """Pack the wishes on each family, and return the best packing; no tally has changed afterwards.
 
-    Families of large nodes come first: once all pods have a place, whoever
-    needs more nodes has lost, and most of the small ones are soon out.
+    Families that could turn out best come first; once one is better than
+    all that the next could reach, the others need not be packed.
     """
     best: Option | None = None
-    is_bounded = not any(name in CRITERIA for name in policy.expanders)
-    by_size = sorted(families, key=lambda one: -one[0].offers[0].template.allocatable["cpu"])
-    for family, wishes in by_size:
+    order = criteria(policy)
+    is_bounded = order == sorted(order)
+    bounds = [bound(family, wishes, start, dimensions) for family, wishes in families]
+    reaches = [tuple(found[position] for position in order) for found in bounds]
+    ranked = sorted(zip(reaches, families, strict=True), key=lambda row: (row[0], row[1][0].name))
+    for reach, (family, wishes) in ranked:
+        if best is not None and best.merit(dimensions, policy)[: len(reach)] < reach:
+            break
         is_full = best is not None and sum(best.placed.values()) == sum(wish.pods for wish in wishes)
         mark = start.topology.mark()
         option = estimate(family, wishes, start, best.nodes if best is not None and is_full and is_bounded else None)
         deeds = start.topology.cut(mark)
         if option is not None:
             option.deeds = deeds
-        if best is None or (
-            option is not None and option.merit(dimensions, policy) < best.merit(dimensions, policy)
-        ):
+        if best is None or (option is not None and option.merit(dimensions, policy) < best.merit(dimensions, policy)):
             best = option
     if best is None:
         raise ValueError("no family to choose from")
     return best
+
+
+def criteria(policy: Policy) -> list[int]:
+    """In which order most pods, fewest nodes and least waste are compared."""
+    wanted = [CRITERIA[name] for name in policy.expanders if name in CRITERIA]
+    return list(dict.fromkeys([*wanted, *range(len(CRITERIA))]))
+
+
+def bound(family: Family, wishes: Sequence[Wish], start: Start, dimensions: Dimensions) -> list[float]:
+    """What no packing on the family can beat: pods placed (negative), nodes, waste.
+
+    Nodes: the sum of the requests over an empty node, and as many as there
+    are pods that must not be on a node together. Where pods may also go to
+    nodes chosen before, nothing but the pods is bounded.
+    """
+    placed = sum(wish.pods for wish in wishes if wish.hosts)
+    if start.planned.runs and any(wish.one.bound is not None for wish in wishes):
+        return [-placed, 0, 0.0]
+    able = [wish for wish in wishes if wish.hosts]
+    total = [0] * len(dimensions.names)
+    lonely: Counter[Tally] = Counter()
+    for one, pods, _ in able:
+        for position, amount in enumerate(one.request):
+            total[position] += amount * pods
+        lonely.update(dict.fromkeys(one.rules.lonely, pods) if one.rules is not None else ())
+    empty = [max(amounts) for amounts in zip(*(offer.free for offer in family.offers), strict=True)]
+    nodes = max((-(-want // have) for want, have in zip(total, empty, strict=True) if want and have > 0), default=0)
+    nodes = max(nodes, max(lonely.values(), default=0))
+    waste = 0.0
+    for name in ("cpu", "memory"):
+        position = dimensions.names.index(name)
+        sizes = [(offer.free[position], offer.template.allocatable[name]) for offer in family.offers]
+        if nodes and all(size for _, size in sizes):
+            unused = min(free / size for free, size in sizes)
+            waste += unused - total[position] / (nodes * min(size for _, size in sizes))
+    return [-placed, nodes, waste - 1e-6]
 
 
 def estimate(family: Family, wishes: Sequence[Wish], start: Start, most: int | None = None) -> Option | None:

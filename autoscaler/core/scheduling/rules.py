@@ -60,7 +60,7 @@ class Apart(NamedTuple):
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Part:
     """The rules on domains of one kind: single nodes, or what is larger.
 
@@ -71,10 +71,10 @@ class Part:
     spreads: tuple[Spread, ...] = ()
     affinity: tuple[Tally, ...] = ()
     apart: tuple[Apart, ...] = ()
+    tallies: tuple[Tally, ...] = field(init=False)
 
-    @property
-    def tallies(self) -> tuple[Tally, ...]:
-        return (*(one.tally for one in self.spreads), *self.affinity, *(one.tally for one in self.apart))
+    def __post_init__(self) -> None:
+        self.tallies = (*(one.tally for one in self.spreads), *self.affinity, *(one.tally for one in self.apart))
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -86,10 +86,12 @@ class Rules:
     matches_itself: bool = False  # the class by its own affinity terms
     feeds: tuple[Tally, ...] = ()
     is_bound: bool = field(init=False)  # has anything to obey
+    lonely: tuple[Tally, ...] = field(init=False)  # of which a node holds one pod at most
     moves_on: bool = field(init=False)  # a node that takes none now may take some later
 
     def __post_init__(self) -> None:
         self.is_bound = bool(self.wide.tallies or self.per_node.tallies)
+        self.lonely = tuple(dict.fromkeys(one.tally for one in self.per_node.apart if one.counts_self))
         self.moves_on = bool(self.per_node.spreads or self.per_node.affinity)
 
     @property

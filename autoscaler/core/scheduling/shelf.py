@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import le
 from typing import Generic, Protocol, TypeVar
 
 from autoscaler.core.scheduling.classes import PodClass
@@ -136,7 +137,15 @@ class RunShelf(Shelf[Run]):
     """New nodes of one or several packings, which are changed."""
 
     def __init__(self, one: PodClass, rules: Rules, packings: Sequence[Runs]) -> None:
-        super().__init__(one, rules, (run for packing in packings for run in packing.runs))
+        request = one.request
+        first, second = request[:2]  # most runs are full, so find that out without a call
+        open_now = [
+            run
+            for packing in packings
+            for run in packing.runs
+            if (free := run.free)[0] >= first and free[1] >= second and all(map(le, request, free))
+        ]
+        super().__init__(one, rules, open_now)
         self._packings = packings
         self._parts: dict[int, list[Run]] = {}  # by id of the run that they were split from
 
@@ -153,14 +162,19 @@ class RunShelf(Shelf[Run]):
                 bucket.is_stuck = True
         if left < count:
             for packing in self._packings:
-                packing.runs = [part for run in packing.runs for part in self._with_parts(run)]
+                packing.runs = self._in_parts(packing.runs)
         return count - left
 
-    def _with_parts(self, run: Run) -> list[Run]:
-        parts: list[Run] = []
-        for part in self._parts.pop(id(run), ()):
-            parts += self._with_parts(part)
-        return [*parts, run] if run.nodes else parts
+    def _in_parts(self, runs: Iterable[Run]) -> list[Run]:
+        """The runs, each behind the parts that were split from it; a run without a node left is gone."""
+        found: list[Run] = []
+        for run in runs:
+            parts = self._parts.pop(id(run), None)
+            if parts is not None:
+                found += self._in_parts(parts)
+            if run.nodes:
+                found.append(run)
+        return found
 
     def _fill(self, bucket: Bucket[Run], count: int) -> int:
         """One round over the bucket: each node takes what it may at this moment."""
