@@ -32,23 +32,23 @@ class Window:
 
     def contains(self, at: datetime) -> bool:
         """Tell whether the window is open; its beginning belongs to it, its end does not."""
-        return any(start <= at < end for start, end in self._around(at))
+        local = at.astimezone(self.zone).replace(tzinfo=None)
+        return any(start <= local < end for start, end in self._around(local))
 
     def next_change(self, at: datetime) -> datetime | None:
         """Return when it opens or closes next; None for one that never does."""
-        moments = [moment for span in self._around(at, ahead=8) for moment in span if moment > at]
-        return min(moments, default=None)
+        local = at.astimezone(self.zone).replace(tzinfo=None)
+        spans = self._around(local, ahead=8)
+        moments = [each.replace(tzinfo=self.zone).astimezone(UTC) for span in spans for each in span]
+        return min((moment for moment in moments if moment > at), default=None)
 
-    def _around(self, at: datetime, ahead: int = 1) -> Iterator[tuple[datetime, datetime]]:
-        today = at.astimezone(self.zone).date()
+    def _around(self, local: datetime, ahead: int = 1) -> Iterator[tuple[datetime, datetime]]:
+        """Beginnings and ends about a moment, all in local time."""
         for offset in range(-1, ahead):
-            day = today + offset * _DAY
+            day = local.date() + offset * _DAY
             if day.weekday() in self.days:
                 start = datetime.combine(day, self.start)
-                yield self._instant(start), self._instant(start + self.length)
-
-    def _instant(self, local: datetime) -> datetime:
-        return local.replace(tzinfo=self.zone).astimezone(UTC)
+                yield start, start + self.length
 
 
 def parse_window(text: str) -> Window:

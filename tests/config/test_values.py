@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from autoscaler.config import Config, ConfigError, Dry, MinMax, NodesSpec, parse_run, parse_simulate
+from autoscaler.core.scaledown.policy import BadCondition
 
 GROUP = "--nodes=0:5:web"
 INPUT = ("--cluster=c.yaml", "--asgs=a.json")
@@ -22,6 +23,11 @@ INPUT = ("--cluster=c.yaml", "--asgs=a.json")
         ("--new-pod-scale-up-delay=0", "new_pod_scale_up_delay", timedelta(0)),
         ("--on-demand-min-age=90m", "on_demand_min_age", timedelta(minutes=90)),
         ("--on-demand-min-age=never", "on_demand_min_age", None),
+        (
+            "--drain-node-conditions=KernelDeadlock,OutOfDisk=True,10m",
+            "drain_node_conditions",
+            (BadCondition("KernelDeadlock"), BadCondition("OutOfDisk", "True", timedelta(minutes=10))),
+        ),
         ("--cores-total=10:50", "cores_total", MinMax(10, 50)),
         ("--nodes=1:10:a:b", "nodes", (NodesSpec(0, 5, "web"), NodesSpec(1, 10, "a:b"))),
         ("--expander=most-pods,least-waste", "expander", ("most-pods", "least-waste")),
@@ -32,7 +38,7 @@ INPUT = ("--cluster=c.yaml", "--asgs=a.json")
         ("--mode=sidecar", "mode", "sidecar"),
         ("--address=[::1]:80", "address", "[::1]:80"),
         ("--drain-priority-config=1000:100,-5:60", "drain_priority_config", "1000:100,-5:60"),
-        ("--decision-log=d.jsonl", "decision_log", Path("d.jsonl")),
+        ("--cloud-config=c.ini", "cloud_config", Path("c.ini")),
         ("--kubeconfig=", "kubeconfig", ""),
     ],
 )
@@ -71,8 +77,10 @@ def test_takes(argument: str, field: str, value: object) -> None:
         ("--dry-run=yes", "true or false"),
         ("--address=8085", "[HOST]:PORT"),
         ("--drain-priority-config=a:1", "PRIORITY:SECONDS"),
+        ("--drain-node-conditions=10m", "a condition before the duration"),
+        ("--drain-node-conditions=OutOfDisk=yes", "expected KernelDeadlock or"),
         ("--startup-taint=", "not empty"),
-        ("--decision-log=", "a file"),
+        ("--cloud-config=", "a file"),
     ],
 )
 def test_refuses_in_one_line_with_source_value_and_expectation(argument: str, expected: str) -> None:
