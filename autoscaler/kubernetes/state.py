@@ -1,10 +1,10 @@
 """State: what a successor takes over, in one ConfigMap. It only makes it quicker.
 
-Holds the memory of refusals and when each instance was first seen. The form
-of the memory is `core/scaleup/capacity_state`'s. What cannot be read is
-ignored with a warning, what is too much loses its oldest part, and what
-cannot be written is counted and tried again: no pass ever waits for it. Each
-write replaces exactly the version that was read, and asks the fence before.
+Holds the memory of refusals (its form is `core/scaleup/capacity_state`'s), when
+each instance was first seen, and what scale-down remembers. What cannot be
+read is ignored with a warning, what is too much loses its oldest part, and
+what cannot be written is counted and tried again: no pass ever waits for it.
+Each write replaces exactly the version that was read, and asks the fence before.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import anyio
@@ -20,7 +20,8 @@ import msgspec
 import structlog
 
 from autoscaler import clock
-from autoscaler.core.model import InstanceId
+from autoscaler.core.model import GroupName, InstanceId, NodeName
+from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.capacity_state import CapacityStateError
 from autoscaler.errors import KubernetesError
@@ -33,8 +34,10 @@ Entry = TypeVar("Entry")
 STATE_CONFIG_MAP = "priority-autoscaler-state"
 VERSION = "1"  # of the keys and what they hold
 SAVE_INTERVAL = 5.0  # seconds between two writes
-LARGEST_VALUE = 240_000  # bytes of each of the two keys; the API server takes 1 MiB of data in all
+LARGEST_VALUE = 240_000  # bytes of each key; the API server takes 1 MiB of data in all
 
+_ALIVE_EVERY = 300.0  # seconds
+_AWAY = timedelta(minutes=15)  # after which nobody knows whether a node was needed meanwhile
 _READ_PAUSE = 2.0
 _ANSWER_SECONDS = 10.0
 _LAST_SECONDS = 5.0  # for the write at the end
@@ -48,6 +51,7 @@ class SavedState:
 
     capacity: CapacityMemory = field(default_factory=CapacityMemory)
     first_seen: Mapping[InstanceId, datetime] = field(default_factory=dict)
+    scale_down: ScaleDownMemory = field(default_factory=ScaleDownMemory)
 
 
 class StateStore:
@@ -198,7 +202,60 @@ def _read_state(data: Mapping[str, str]) -> SavedState:
         state = replace(state, first_seen={InstanceId(ident): _aware(seen[ident]) for ident in seen})
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         _ignore("firstSeen", str(error))
+    try:
+        state = replace(state, scale_down=_read_scale_down(data.get("scaleDown", "{}"), clock.now()))
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        _ignore("scaleDown", str(error))
     return state
+
+
+class _ScaleDown(msgspec.Struct, omit_defaults=True):
+    """The memory of scale-down as it stands in the ConfigMap; `at` is when it still held, to some minutes."""
+
+    at: datetime | None = None
+    unneeded: dict[str, datetime] = {}
+    waiting: dict[str, datetime] = {}
+    blocked: dict[str, datetime] = {}
+    added: dict[str, datetime] = {}
+    removed: dict[str, datetime] = {}
+    failed: dict[str, datetime] = {}
+
+
+def _read_scale_down(text: str, now: datetime) -> ScaleDownMemory:
+    """Read the memory; since when nodes are unneeded counts only if nobody was away for long."""
+    found = msgspec.json.decode(text, type=_ScaleDown)
+    is_fresh = found.at is not None and now - _aware(found.at) <= _AWAY
+    return ScaleDownMemory(
+        unneeded={NodeName(name): _aware(at) for name, at in found.unneeded.items() if is_fresh},
+        waiting={NodeName(name): _aware(at) for name, at in found.waiting.items() if is_fresh},
+        blocked={NodeName(name): _aware(at) for name, at in found.blocked.items() if _aware(at) > now},
+        added={GroupName(name): _aware(at) for name, at in found.added.items()},
+        removed={GroupName(name): _aware(at) for name, at in found.removed.items()},
+        failed={GroupName(name): _aware(at) for name, at in found.failed.items()},
+    )
+
+
+def _scale_down(memory: ScaleDownMemory, most: int, now: datetime) -> dict[str, object]:
+    parts = {
+        name: {key: _rfc3339(at) for key, at in _last(entries, lambda at: at, most).items()}
+        for name, entries in _parts_of(memory).items()
+        if entries
+    }
+    if not (memory.unneeded or memory.waiting):
+        return dict(parts)
+    at = now - timedelta(seconds=now.timestamp() % _ALIVE_EVERY)  # one write in that time says that all this holds
+    return {"at": _rfc3339(at), **parts}
+
+
+def _parts_of(memory: ScaleDownMemory) -> dict[str, Mapping[Any, datetime]]:
+    return {
+        "unneeded": memory.unneeded,
+        "waiting": memory.waiting,
+        "blocked": memory.blocked,
+        "added": memory.added,
+        "removed": memory.removed,
+        "failed": memory.failed,
+    }
 
 
 def _aware(moment: datetime) -> datetime:
@@ -216,10 +273,13 @@ def _write_state(state: SavedState) -> dict[str, str]:
     seen, memory = state.first_seen, state.capacity
     newest = sorted(seen, key=lambda ident: (seen[ident], ident), reverse=True)  # old instances are Nodes long since
     most = max(len(memory.pools), len(memory.closures), len(memory.answered))
+    entries = max(map(len, _parts_of(state.scale_down).values()))
+    now = clock.now()
     return {
         "version": VERSION,
         "capacity": _fitting(most, lambda most: _newest(memory, most).to_state()),
         "firstSeen": _fitting(len(seen), lambda most: {ident: _rfc3339(seen[ident]) for ident in newest[:most]}),
+        "scaleDown": _fitting(entries, lambda most: _scale_down(state.scale_down, most, now)),
     }
 
 

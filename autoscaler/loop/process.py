@@ -18,13 +18,15 @@ import structlog
 from anyio.abc import TaskGroup
 
 from autoscaler import clock, logs
-from autoscaler.aws.client import Aws, AwsSettings
+from autoscaler.aws.client import Aws
 from autoscaler.aws.client import connect as connect_aws
+from autoscaler.aws.cloud_config import settings_of
 from autoscaler.aws.discovery import Selection
 from autoscaler.aws.groups import GroupSource
 from autoscaler.aws.known import Bounds
 from autoscaler.aws.refusals import classify
 from autoscaler.config import Config, ConfigError
+from autoscaler.core.decision import LaunchResult
 from autoscaler.core.model import GroupName
 from autoscaler.core.scaledown.drainability import COUNTED
 from autoscaler.errors import AutoscalerError
@@ -113,11 +115,10 @@ async def _main(config: Config) -> None:
         count_kubernetes_call(metrics, path, status)
         breakers.note_kubernetes(path, status, clock.monotonic())
 
-    settings = AwsSettings(region=config.aws_region or None)
     async with (
         connect_kubernetes(kubernetes, observe_kubernetes) as api,
         connect_kubernetes(kubernetes) as lease_api,  # renewals must not queue behind other writes
-        connect_aws(settings, observe_aws) as aws,
+        connect_aws(settings_of(config), observe_aws) as aws,
     ):
         process = Process(config, metrics, Links(api, lease_api, aws, breakers))
         async with anyio.create_task_group() as tasks:
@@ -184,11 +185,11 @@ class Process:
                 max_startup=config.max_startup_time,
             )
         )
-        speaker = self._speaker()
-        self.drainer = self._drainer(links.api, speaker)
+        self.speaker = self._speaker()
+        self.drainer = self._drainer(links.api, self.speaker)
         senses = Senses(
             eyes=self.sight,
-            voice=speaker,
+            voice=self.speaker,
             hands=None if config.dry_run else self.hands,
             drains=None if config.dry_run else self.drainer,
         )
@@ -236,7 +237,11 @@ class Process:
             pace=self.pace,
             config=config,
             jitter=self._jitter,
+            tell=self._tell_refused_later,
         )
+
+    async def _tell_refused_later(self, result: LaunchResult) -> None:
+        await self.speaker.failed_later(result, self.sight.look(result.at))
 
     def _drainer(self, api: Api, speaker: Speaker) -> Drainer:
         config = self._config
@@ -311,6 +316,7 @@ class Process:
             return
         inherited = await self.store.load()
         self.ledger.memory = inherited.capacity
+        self.ledger.scale_down = inherited.scale_down
         self.source.remember(inherited.first_seen)
         async with self.store.kept(self._bequest), anyio.create_task_group() as tasks:
             tasks.start_soon(self.follower.run)
@@ -319,7 +325,8 @@ class Process:
 
     def _bequest(self) -> SavedState:
         """What a successor should know."""
-        return SavedState(capacity=self.ledger.memory, first_seen=self.source.first_seen)
+        ledger = self.ledger
+        return SavedState(capacity=ledger.memory, first_seen=self.source.first_seen, scale_down=ledger.scale_down)
 
     async def _ring_for_cluster(self) -> None:
         seen = None
@@ -341,7 +348,6 @@ class Process:
             )
             events = self.recorder
             count_events(self._metrics, sent=events.written, repeated=events.suppressed, dropped=events.failed)
-            self._metrics.put(series.LAST_ACTIVITY, clock.now().timestamp(), activity="main")
             await anyio.sleep(GAUGES_INTERVAL)
 
 

@@ -14,10 +14,12 @@ import pytest
 from trio.testing import MockClock
 
 from autoscaler import clock
-from autoscaler.core.model import CapacityPool, GroupName, InstanceId, InstanceType, Market, Zone
+from autoscaler.core.model import CapacityPool, GroupName, InstanceId, InstanceType, Market, NodeName, Zone
 from autoscaler.core.policy import Policy
+from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.emulator.kubernetes import KubernetesEmulator, Options
+from autoscaler.emulator.kubernetes.resources import named
 from autoscaler.errors import KubernetesError
 from autoscaler.kubernetes.state import LARGEST_VALUE, STATE_CONFIG_MAP, SavedState, StateStore
 from autoscaler.kubernetes.transport import MERGE_PATCH, Api, KubernetesSettings, connect
@@ -68,6 +70,45 @@ async def cluster() -> AsyncIterator[Cluster]:
             connect(KubernetesSettings(master_url=server.url)) as api,
         ):
             yield Cluster(server, api)
+
+
+MEMORY = ScaleDownMemory(
+    unneeded={NodeName("n1"): NOW - timedelta(minutes=4)},
+    waiting={NodeName("n2"): NOW},
+    blocked={NodeName("n3"): NOW + timedelta(minutes=5)},
+    added={GroupName("spot-a"): NOW},
+    removed={GroupName("spot-b"): NOW},
+    failed={GroupName("od-a"): NOW},
+)
+
+
+async def test_what_scale_down_remembers_is_taken_over() -> None:
+    async with cluster() as at:
+        assert await StateStore(at.api, "kube-system").save(SavedState(scale_down=MEMORY))
+        assert (await StateStore(at.api, "kube-system").load()).scale_down == MEMORY
+
+
+async def test_after_a_long_absence_no_node_counts_as_unneeded() -> None:
+    async with cluster() as at:
+        await StateStore(at.api, "kube-system").save(SavedState(scale_down=MEMORY))
+        data = await at.data()
+        kept = json.loads(data["scaleDown"])
+        kept["at"] = "2026-01-01T12:00:00Z"
+        kept["blocked"] = {"n3": "2026-01-01T12:00:00Z"}
+        at.server.store.delete(named("configmaps"), ("kube-system", STATE_CONFIG_MAP))
+        await at.put({**data, "scaleDown": json.dumps(kept)})
+        found = (await StateStore(at.api, "kube-system").load()).scale_down
+        assert (found.unneeded, found.waiting, found.blocked) == ({}, {}, {})
+        assert found.added == MEMORY.added
+
+
+@pytest.mark.parametrize(
+    "text", ["no JSON", "[]", '{"unneeded": {"n1": "yesterday"}}', '{"unneeded": {"n1": "2026-01-01T12:00:00"}}']
+)
+async def test_a_memory_that_cannot_be_read_is_none(text: str) -> None:
+    async with cluster() as at:
+        await at.put({"version": "1", "scaleDown": text})
+        assert (await StateStore(at.api, "kube-system").load()).scale_down == ScaleDownMemory()
 
 
 async def test_a_successor_reads_what_was_saved() -> None:
@@ -159,6 +200,7 @@ GOOD = {
     "version": "1",
     "capacity": json.dumps(state().capacity.to_state()),
     "firstSeen": json.dumps({"i-1": "2026-01-01T00:00:00Z"}),
+    "scaleDown": json.dumps({"added": {"spot-a": "2026-01-01T00:00:00Z"}}),
 }
 
 
