@@ -26,6 +26,7 @@ PATHS = {
     "PersistentVolumeClaim": f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims",
 }
 READ = tuple(PATHS[kind] for kind in PATHS if kind != "CSIDriver")  # what the product reads of it
+OF_A_WORLD = ("PersistentVolumeClaim", "PersistentVolume", "CSINode", "CSIStorageCapacity")
 Chance = random.Random
 
 
@@ -116,9 +117,21 @@ class Storage:
         self._client = client
 
     def add(self, objects: Sequence[Json]) -> None:
-        """Create objects, and wait until those that are meant to be bound are."""
-        for each in objects:
-            self._client.create(PATHS[each["kind"]], each)
+        """Create objects; claims last, as one that names a volume which is not there is lost for a while."""
+        for are_claims in (False, True):
+            now = [each for each in objects if (each["kind"] == "PersistentVolumeClaim") == are_claims]
+            made = self._client.at_once(lambda each: self._client.create(PATHS[each["kind"]], each), now)
+            self._client.at_once(self._bind, [each for each in made if are_claims and "volumeName" in each["spec"]])
+
+    def _bind(self, claim: Json) -> None:
+        """Do what the binding controller would do in a second or two."""
+        meta, volume = claim["metadata"], f"{PATHS['PersistentVolume']}/{claim['spec']['volumeName']}"
+        own = f"{PATHS['PersistentVolumeClaim']}/{meta['name']}"
+        bound = {"status": {"phase": "Bound"}}
+        self._client.patch(volume, {"spec": {"claimRef": {"uid": meta["uid"]}}})
+        self._client.patch(f"{volume}/status", bound)
+        self._client.patch(own, {"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}})
+        self._client.patch(f"{own}/status", bound)
 
     def is_settled(self) -> bool:
         """The binding controller has seen every volume, and every claim that names one."""
@@ -149,9 +162,6 @@ class Storage:
             if error.status != 409:  # made before, and not bound yet
                 raise
 
-    def sweep(
-        self, kinds: Sequence[str] = ("PersistentVolumeClaim", "PersistentVolume", "CSINode", "CSIStorageCapacity")
-    ) -> None:
+    def sweep(self, kinds: Sequence[str] = OF_A_WORLD) -> None:
         """Delete what is ours of these kinds."""
-        for kind in kinds:
-            self._client.delete(PATHS[kind], labelSelector=OURS)
+        self._client.at_once(lambda kind: self._client.delete(PATHS[kind], labelSelector=OURS), kinds)

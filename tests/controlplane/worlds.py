@@ -227,6 +227,8 @@ def by_more_containers(chance: Chance, made: Json) -> None:
 
 def by_pod_level_resources(chance: Chance, made: Json) -> None:
     """Never less than the containers ask together, which would be refused."""
+    if "initContainers" in made["spec"]:
+        return
     amounts = {"cpu": chance.choice(("5", "6")), "memory": chance.choice(("5Gi", "6Gi", "8Gi"))}
     asked = dict(list(amounts.items())[: chance.choice((1, 2))])
     made["spec"]["resources"] = chance.choice(({"requests": asked}, {"limits": amounts, "requests": asked}))
