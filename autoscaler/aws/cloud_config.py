@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import configparser
 
+from autoscaler.aws.client import AwsSettings
+from autoscaler.config import Config, ConfigError
+
 _SERVICES = ("autoscaling", "ec2", "eks")
 
 
@@ -32,3 +35,14 @@ def read_endpoints(text: str, region: str | None = None) -> dict[str, str]:
         if service in _SERVICES and (region is None or section.get("region", region) in ("", region)):
             found[service] = url
     return found
+
+
+def settings_of(config: Config) -> AwsSettings:
+    """How the flags say that AWS is reached. Raises ConfigError for a cloud configuration that cannot be read."""
+    path, endpoints = config.cloud_config, dict[str, str]()
+    if path is not None:
+        try:
+            endpoints = read_endpoints(path.read_text(), config.aws_region or None)
+        except (OSError, ValueError) as error:
+            raise ConfigError([f"flag --cloud-config: {path}: {error}"]) from None
+    return AwsSettings(region=config.aws_region or None, endpoints=endpoints)

@@ -13,19 +13,20 @@ RENAMED: Mapping[str, str] = {
 
 _SWITCHES = """
 add-dir-header alsologtostderr async-node-groups bulk-mig-instances-listing-enabled capacity-buffer-controller-enabled
-capacity-buffer-pod-dry-run-enabled capacity-quotas-enabled check-capacity-batch-processing
+capacity-buffer-pod-dry-run-enabled capacity-buffer-pod-injection-enabled capacity-quotas-enabled
+check-capacity-batch-processing
 clusterapi-cloud-config-authoritative debugging-snapshot-enabled dynamic-node-delete-delay-after-taint-enabled
 enable-csi-node-aware-scheduling enable-dynamic-resource-allocation enable-graceful-degradation
 enable-inter-pod-affinity-hostname-fast-path enable-proactive-scaleup enable-provisioning-requests
-fastpath-binpacking-enabled force-delete-failed-nodes force-delete-unregistered-nodes frequent-loops-enabled
-gce-expander-ephemeral-storage-support log-json-split-stream log-text-split-stream logtostderr
+enforce-node-group-min-size fastpath-binpacking-enabled force-delete-failed-nodes force-delete-unregistered-nodes
+frequent-loops-enabled gce-expander-ephemeral-storage-support log-json-split-stream log-text-split-stream logtostderr
 max-node-skip-eval-time-tracker-enabled node-autoprovisioning-enabled node-removal-latency-tracking-enabled one-output
 parallel-drain parallel-scale-up profiling regional salvo-scale-up scaleup-simulation-for-skipped-node-groups-enabled
-skip-headers skip-log-headers
+scale-from-unschedulable scale-up-from-zero skip-headers skip-log-headers write-status-configmap
 """
 _WITH_VALUE = """
 check-capacity-processor-instance check-capacity-provisioning-request-batch-timebox
-check-capacity-provisioning-request-max-batch-size cloud-config cloud-provider-gce-l7lb-src-cidrs
+check-capacity-provisioning-request-max-batch-size cloud-provider-gce-l7lb-src-cidrs
 cloud-provider-gce-lb-src-cidrs cluster-name cluster-snapshot-parallelism estimator feature-gates
 gce-concurrent-refreshes gce-mig-instances-min-refresh-wait-time gpu-total grpc-expander-cert grpc-expander-url
 kube-api-content-type leader-elect-resource-namespace log-backtrace-at log-dir log-file log-file-max-size

@@ -34,7 +34,6 @@ def to_policy(config: Config, tiers: Tiers) -> Policy:
         initial_group_backoff=config.initial_node_group_backoff_duration,
         max_group_backoff=config.max_node_group_backoff_duration,
         group_backoff_reset=config.node_group_backoff_reset_timeout,
-        scale_from_unschedulable=config.scale_from_unschedulable,
         force_daemonsets=config.force_ds,
         tiers=tiers,
         scale_down=_scale_down(config),

@@ -54,9 +54,6 @@ class GroupFlags:
     nodes: Annotated[tuple[NodesSpec, ...], Reads(read_nodes, "MIN:MAX:NAME", repeatable=True)] = flag(
         NO_NODES, "a group by name, with limits that replace its own"
     )
-    enforce_node_group_min_size: Switch = flag(False, "raise groups that are below their minimum")
-    scale_up_from_zero: Switch = flag(True, "act although no node is ready")
-    scale_from_unschedulable: Switch = flag(False, "a cordoned node may serve as its group's template")
     startup_taint: Words = flag(NO_WORDS, "taint key: a node is not ready while it is there; not part of a template")
     startup_taint_prefix: Words = flag(NO_WORDS, "the same by the beginning of the key")
     status_taint: Words = flag(NO_WORDS, "taint key that is not part of a template")
@@ -92,7 +89,6 @@ class ScaleUpFlags:
     new_pod_scale_up_delay: Span = flag(timedelta(0), "ignore pods younger than this")
     allowed_scheduler_names: Names = flag(NO_WORDS, "only pending pods of these schedulers count; empty: all")
     bypassed_scheduler_names: Names = flag(NO_WORDS, "their pods are pending before the scheduler has marked them")
-    capacity_buffer_pod_injection_enabled: Switch = flag(False, "keep the room that CapacityBuffer objects ask for")
     capacity_backoff: Annotated[tuple[timedelta, timedelta], Reads(read_backoff, "FIRST[,FURTHER]")] = flag(
         (30 * SECOND, 60 * SECOND),
         "how long a pool without capacity is left alone, at first and after further refusals",

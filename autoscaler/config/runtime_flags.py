@@ -62,8 +62,7 @@ class ClusterFlags:
     kube_client_qps: Rate = flag(50.0, "requests a second")
     kube_client_burst: PositiveCount = flag(100, "requests at once")
     namespace: str = flag("kube-system", "where the ConfigMaps and the lease live")
-    status_config_map_name: str = flag("cluster-autoscaler-status", "ConfigMap for the status")
-    write_status_configmap: Switch = flag(True, "write it")
+    status_config_map_name: str = flag("cluster-autoscaler-status", "ConfigMap that carries the cluster's events")
     record_duplicated_events: Switch = flag(False, "write equal events again within five minutes")
     leader_elect: Switch = flag(True, "hold a lease before acting")
     leader_elect_lease_duration: PositiveSpan = flag(15 * SECOND, "how long others wait for a silent leader")
@@ -99,6 +98,7 @@ class AwsFlags:
     """AWS."""
 
     cloud_provider: Literal["aws"] = flag("aws", "the only one")
+    cloud_config: File = flag(NO_FILE, "file with [ServiceOverride] sections: other endpoints than AWS's own")
     aws_region: str = flag("", "region; empty: as the AWS SDK finds it")
     aws_refresh_interval: PositiveSpan = flag(60 * SECOND, "how often the groups are read again")
 
@@ -113,4 +113,3 @@ class TellingFlags:
     emit_per_nodegroup_metrics: Switch = flag(False, "publish metrics for each group")
     verbosity: Count = flag(0, "log level; 4 and above tell each step", name="v")
     logging_format: Literal["text", "json"] = flag("text", "format of the log on standard error")
-    decision_log: File = flag(NO_FILE, "file to which every decision is appended, as JSON lines")

@@ -94,7 +94,6 @@ class Policy:
     initial_group_backoff: timedelta = timedelta(minutes=5)
     max_group_backoff: timedelta = timedelta(minutes=30)
     group_backoff_reset: timedelta = timedelta(hours=3)
-    scale_from_unschedulable: bool = False
     force_daemonsets: bool = False
     await_scheduler: bool = True  # leave pods alone that the scheduler has not judged yet
     tiers: Tiers = field(default_factory=Tiers)

@@ -16,7 +16,7 @@ from autoscaler.loop.ledger import Ledger
 from autoscaler.loop.pace import Pace
 from autoscaler.loop.passes import Pass
 from autoscaler.loop.ports import Eyes
-from autoscaler.metrics import Metrics
+from autoscaler.metrics import Metrics, series
 from autoscaler.publish.numbers import count_error
 from autoscaler.web.health import Health
 
@@ -49,6 +49,7 @@ class Controller:
         rung_at: float | None = None
         while True:
             self._gauges.health.note_activity(clock.monotonic())
+            self._note_alive()
             seen = self._eyes.change()
             if await self._attempt(rung_at):
                 rung_at = await self._wait(seen)
@@ -84,8 +85,13 @@ class Controller:
         while True:
             began = await self._pace.wait_burst(until)
             self._gauges.health.note_success(clock.monotonic())
+            self._note_alive()
             if self._eyes.blind() or anyio.current_time() >= until or self._eyes.change() != seen:
                 return began
+            self._gauges.metrics.add(series.PASSES, result="unchanged")
+
+    def _note_alive(self) -> None:
+        self._gauges.metrics.put(series.LAST_ACTIVITY, clock.now().timestamp(), activity="main")
 
     def _next_end(self) -> float:
         """When time alone changes a decision: a backoff, a delay or a deadline ends; on anyio's clock."""

@@ -8,7 +8,7 @@ nor fails until the deadline is given up the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -19,6 +19,7 @@ from autoscaler.aws.activities import ActivityReport
 from autoscaler.aws.groups import GroupSource
 from autoscaler.config import Config
 from autoscaler.config.policy import to_policy
+from autoscaler.core.decision import LaunchResult
 from autoscaler.core.model import GroupName, NodeGroup
 from autoscaler.core.policy import Tiers
 from autoscaler.errors import AwsError
@@ -41,6 +42,7 @@ class Follower:
     pace: Pace
     config: Config
     jitter: Callable[[], float]
+    tell: Callable[[LaunchResult], Awaitable[None]]  # what was refused after all
     # An activity is told once: no call that fails afterwards may lose what it told.
     _unjudged: list[ActivityReport] = field(default_factory=list)
     _to_withdraw: dict[GroupName, int] = field(default_factory=dict)
@@ -81,31 +83,25 @@ class Follower:
         reports, self._unjudged = tuple(self._unjudged), []
         for report in reports:
             if report.group in groups:
-                self._judge(report, groups[report.group])
+                await self._judge(report, groups[report.group])
         for name in sorted(self._to_withdraw):
             await self._withdraw(name)
         for name, began in since.items():
             await self._settle(name, groups.get(name), began)
 
-    def _judge(self, report: ActivityReport, group: NodeGroup) -> None:
+    async def _judge(self, report: ActivityReport, group: NodeGroup) -> None:
         """Learn from what came and what failed, and note what of it is to be withdrawn."""
         result = self.hands.judge(report, group)
         if result is None:
             return
         policy = to_policy(self.config, Tiers())
         self.ledger.memory = self.ledger.memory.learn(result, group, policy, self.jitter())
-        for refusal in report.refusals:
-            log.info(
-                "scale_up.failed",
-                node_group=report.group,
-                error=str(refusal.kind),
-                code=refusal.code,
-                detail=refusal.detail,
-            )
         short = group.desired - group.live_units
         missing = report.proven_missing(short)
         if missing:
             self._give_up(group.name, min(short, missing + self._to_withdraw.get(group.name, 0)))
+        if result.refusals:
+            await self.tell(result)
 
     def _give_up(self, name: GroupName, units: int) -> None:
         self._to_withdraw[name] = units

@@ -105,7 +105,7 @@ class Pass:
                     wave = self._fold(snapshot, results)
             report = WaveReport(snapshot=snapshot, decision=decision, results=tuple(results))
             with course.phase("publish"):
-                voice.wave(report)
+                await voice.wave(report)
             if results and course.waves < MOST_WAVES:
                 continue
             refused = False

@@ -52,7 +52,7 @@ class Drains(Protocol):
 class Voice(Protocol):
     """What is told of a pass."""
 
-    def wave(self, report: WaveReport) -> None:
+    async def wave(self, report: WaveReport) -> None:
         """Tell of one wave."""
 
     def passed(self, report: PassReport) -> None:

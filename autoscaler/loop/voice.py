@@ -7,13 +7,16 @@ no recorder: it writes nothing to the cluster.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
+from anyio import CapacityLimiter, to_thread
 
 from autoscaler import clock
 from autoscaler.aws.tags import INVALID_TAG
+from autoscaler.core.decision import Decision, LaunchResult
 from autoscaler.core.model import GroupFault, GroupName, NodeGroup
+from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
 from autoscaler.metrics import Metrics, series
@@ -37,14 +40,21 @@ class Speaker:
     anchors: Anchors
     cluster: ClusterCache
     recorder: EventRecorder | None
+    _alone: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     _reasons: tuple[str, ...] = ()
     _faults: Mapping[str, ConfigFault | None] = field(default_factory=dict)
     _tags: frozenset[tuple[GroupName, GroupFault]] = frozenset()
 
-    def wave(self, report: WaveReport) -> None:
-        """Tell of one wave."""
+    async def wave(self, report: WaveReport) -> None:
+        """Tell of one wave; fifty thousand waiting pods take a moment, which the caches must not wait for."""
         self._reasons = ()
-        self.record(self.publisher.tell_wave(report))
+        self.record(await to_thread.run_sync(self.publisher.tell_wave, report, limiter=self._alone))
+
+    async def failed_later(self, result: LaunchResult, snapshot: Snapshot) -> None:
+        """Tell of refusals that came after the answer: what was asked by desired capacity and does not come."""
+        launch = replace(result.launch, count=len(result.refusals))
+        alone = replace(result, launch=launch, launched=())
+        await self.wave(WaveReport(snapshot=snapshot, decision=Decision(at=result.at), results=(alone,)))
 
     def passed(self, report: PassReport) -> None:
         """Tell of a whole pass, and of configuration that it could not use."""

@@ -18,8 +18,8 @@ import anyio
 import msgspec
 
 from autoscaler import clock
-from autoscaler.aws.client import AwsSettings
 from autoscaler.aws.client import connect as connect_aws
+from autoscaler.aws.cloud_config import settings_of
 from autoscaler.aws.discovery import Selection
 from autoscaler.aws.fields import Document
 from autoscaler.aws.known import Bounds
@@ -90,7 +90,7 @@ async def _read_account(config: Config) -> Account:
         tags=config.node_group_auto_discovery,
         bounds={GroupName(spec.name): Bounds(spec.min, spec.max) for spec in config.nodes},
     )
-    async with connect_aws(AwsSettings(region=config.aws_region or None)) as aws:
+    async with connect_aws(settings_of(config)) as aws:
         return await AccountReader(aws, _tell).read(selection, static_types=config.aws_use_static_instance_list)
 
 

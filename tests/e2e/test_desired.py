@@ -50,8 +50,12 @@ def test_a_failed_activity_leads_to_the_next_tier_and_desired_is_withdrawn() -> 
             assert len(stage.instances("od-a")) == 3
             written = [call for call in stage.aws.calls("SetDesiredCapacity") if call.group == "spot-a"]
             assert all(int(call.parameters["DesiredCapacity"]) >= 2 for call in written)
-            failed = child.events("scale_up.failed")
+            failed = child.events("scale_up.refused")
             assert {line["error"] for line in failed} == {"NoCapacity"}
+            assert metric(
+                child, "cluster_autoscaler_failed_node_creations_total", reason="placeholder-cannot-be-fulfilled"
+            )
+            wait_for(lambda: stage.events("FailedToScaleUpGroup"), "the event about what did not come")
             assert not stage.launches()
             assert metric(child, "priority_autoscaler_dry_pools", market="spot") >= 1
 

@@ -13,7 +13,7 @@ from autoscaler.aws.discovery import Selection
 from autoscaler.aws.groups import GroupSource
 from autoscaler.aws.known import Bounds
 from autoscaler.config import Config
-from autoscaler.core.decision import Launch
+from autoscaler.core.decision import Launch, LaunchResult, RefusalKind
 from autoscaler.core.model import GroupName, LaunchMethod
 from autoscaler.emulator.aws import AwsEmulator, Delays, EmulatorConfig
 from autoscaler.emulator.aws.faults import Fault
@@ -44,8 +44,19 @@ async def test_a_failed_call_loses_no_failed_activity(emulator: AwsEmulator, act
         source = GroupSource(aws, Selection(bounds=dict.fromkeys(NAMES, Bounds(0, 9))))
         ledger = Ledger()
         hands = AwsHands(aws, ledger, Metrics(version="test"), lambda _: None, lambda: True)
+        told: list[LaunchResult] = []
+
+        async def tell(result: LaunchResult) -> None:
+            told.append(result)
+
         follower = Follower(
-            hands=hands, source=source, ledger=ledger, pace=Pace(Rhythm()), config=Config(), jitter=lambda: 0.0
+            hands=hands,
+            source=source,
+            ledger=ledger,
+            pace=Pace(Rhythm()),
+            config=Config(),
+            jitter=lambda: 0.0,
+            tell=tell,
         )
         for group in await source.refresh():
             wish = Launch(group=group.name, zone=None, count=2, units=2, method=LaunchMethod.DESIRED)
@@ -61,3 +72,5 @@ async def test_a_failed_call_loses_no_failed_activity(emulator: AwsEmulator, act
     assert [emulator.world.groups[name].desired for name in NAMES] == [0, 0]
     seen = ledger.overlay(source.groups, clock.now())
     assert [(group.desired, group.proven_missing) for group in seen] == [(0, 0), (0, 0)]
+    assert {result.launch.group for result in told} == set(NAMES)
+    assert {refusal.kind for result in told for refusal in result.refusals} == {RefusalKind.NO_CAPACITY}

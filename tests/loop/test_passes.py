@@ -69,7 +69,7 @@ class World:
     def touched(self, groups: Collection[GroupName]) -> None:
         pass
 
-    def wave(self, report: WaveReport) -> None:
+    async def wave(self, report: WaveReport) -> None:
         self.waves.append(report)
 
     def passed(self, report: PassReport) -> None:
