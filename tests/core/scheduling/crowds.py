@@ -81,11 +81,15 @@ def specs(draw: st.DrawFn) -> PodSpec:
 @st.composite
 def groups(draw: st.DrawFn, number: int) -> NodeGroup:
     zones = draw(st.lists(st.sampled_from(ZONES), min_size=1, max_size=3, unique=True))
+    coming = draw(st.sampled_from([0, 0, 0, 1, 2]))
     return builders.group(
         f"{draw(st.sampled_from(['spot', 'spot', 'demand']))}-{number}",
         zones=zones,
         types=[builders.shape(cpu="4", memory="8Gi", pods="20")],
-        max_size=draw(st.sampled_from([0, 1, 2, 3, 9])),
+        max_size=coming + draw(st.sampled_from([0, 1, 2, 3, 9])),
+        instances=tuple(
+            builders.instance(f"i-{number}-{each}", zones[each % len(zones)], since=NOW) for each in range(coming)
+        ),
         labels=draw(st.sampled_from([{}, {}, {RACK: "r1"}])),
         taints=draw(st.sampled_from([(), (), (builders.taint("gpu=yes:NoSchedule"),)])),
         reserved_profile="none",
