@@ -13,6 +13,7 @@ from itertools import islice
 
 from autoscaler.core.index import Index
 from autoscaler.core.model import GroupName, Pod
+from autoscaler.core.scaledown.reservations import reserve_places
 from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.buy import Buyer, Purchase
 from autoscaler.core.scaleup.candidates import Candidates, choose_candidates
@@ -116,6 +117,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
         rank=rank,
     )
     stock = take_stock(shelves)
+    reserve_places(stock, shelves)
     market = open_market(snapshot, index, shelves.templates, stock, dimensions)
     market = limit_attachments(snapshot, index, dimensions, stock, market)
     topology = build_topology(snapshot, index, classes, foreseen)

@@ -19,12 +19,14 @@ from autoscaler.core.scaledown.drainability import Fate, Rulebook, is_air
 from autoscaler.core.scaledown.victims import fullness
 from autoscaler.core.scaledown.yard import Load, Row, Yard, in_load_order
 from autoscaler.core.scaleup import offers as market
+from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Stock, take_stock
 from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector, classify
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place
 from autoscaler.core.scheduling.topology import Topology, build_topology
+from autoscaler.core.scheduling.volumes import Volumes
 
 _node_of = attrgetter("node")
 Tiers = Mapping[GroupName, int | None]
@@ -77,11 +79,13 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     moving = [pod for case in roster.cases for pod in (*case.moving, *case.air)]
     leaving = {name: _leaving(roster.pods.get(name, ()), book) for name in roster.going}
     housed = [pod for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
-    classes, dimensions = classify([*moving, *(pod for pods in leaving.values() for pod in pods), *housed])
+    pods = [*moving, *(pod for pods in leaving.values() for pod in pods), *housed]
+    classes, dimensions = classify(pods, Volumes(snapshot.storage))
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)
     open_market = market.open_market(snapshot, index, shelves.templates, stock, dimensions)
+    open_market = limit_attachments(snapshot, index, dimensions, stock, open_market)
     settle_residents(topology, shelves, stock, open_market)
     stage = Stage(
         stock=stock,
@@ -105,7 +109,8 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
 
 
 def _leaving(pods: Iterable[Pod], book: Rulebook) -> list[Pod]:
-    return [pod for pod in pods if book.judge(pod).fate in (Fate.MOVES, Fate.BLOCKS)]
+    """The pods of a node that goes which still need a place; what is terminating has been let go."""
+    return [pod for pod in pods if pod.deleted_at is None and book.judge(pod).fate in (Fate.MOVES, Fate.BLOCKS)]
 
 
 def _in_order(existing: Sequence[Place], order: Iterable[Case], layout: Layout) -> list[Place]:
