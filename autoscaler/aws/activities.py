@@ -62,7 +62,7 @@ class ActivityReport:
 async def read_seen(aws: Aws, group: GroupName) -> frozenset[str]:
     """Name the latest activities of a group. Raises AwsError."""
     answer = await aws.call("autoscaling", "DescribeScalingActivities", AutoScalingGroupName=group, MaxRecords=PAGE)
-    return frozenset(str(each["ActivityId"]) for each in answer.get("Activities", ()))
+    return frozenset(str(each.get("ActivityId")) for each in answer.get("Activities", ()))
 
 
 @dataclass(slots=True)
@@ -111,8 +111,8 @@ class ActivityWatch:
                 "autoscaling", "DescribeScalingActivities", AutoScalingGroupName=group, MaxRecords=PAGE, **token
             )
             page = answer.get("Activities", ())
-            found += [each for each in page if str(each["ActivityId"]) not in seen]
-            if not answer.get("NextToken") or any(str(each["ActivityId"]) in seen for each in page):
+            found += [each for each in page if str(each.get("ActivityId")) not in seen]
+            if not answer.get("NextToken") or any(str(each.get("ActivityId")) in seen for each in page):
                 break
             token = {"NextToken": answer["NextToken"]}
         return self._report(group, seen, found)
@@ -131,7 +131,7 @@ class ActivityWatch:
             elif status != _DONE:
                 running += _INSTANCE.search(str(activity["Description"])) is None
                 continue
-            seen.add(str(activity["ActivityId"]))
+            seen.add(str(activity.get("ActivityId")))
         return ActivityReport(group=group, failed=failed, running=running, refusals=tuple(refusals))
 
 

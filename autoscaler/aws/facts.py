@@ -163,14 +163,14 @@ class Facts:
             self._nodegroup_read[key] = now
             answer = await self.ask_once("eks", "DescribeNodegroup", clusterName=key.cluster, nodegroupName=key.name)
             if answer is not None:
-                self.nodegroups[key] = answer["nodegroup"]
+                self.nodegroups[key] = answer.get("nodegroup") or {}
 
     async def refresh_subnets(self, names: Iterable[str]) -> None:
         """Learn the zones of subnets, which never change."""
         for chunk in chunks(sorted(set(names) - self.subnet_zones.keys()), 100):
             by_name = [{"Name": "subnet-id", "Values": chunk}]
             for subnet in await self.ask("ec2", "DescribeSubnets", "Subnets", Filters=by_name) or ():
-                self.subnet_zones[str(subnet["SubnetId"])] = Zone(str(subnet["AvailabilityZone"]))
+                self.subnet_zones[str(subnet.get("SubnetId"))] = Zone(str(subnet.get("AvailabilityZone")))
 
     def resolve(self, requirements: Mapping[str, Any], architecture: str) -> tuple[str, ...]:
         """Name the types that EC2 admits; until it was asked, those of the catalogue, and the question is noted."""
@@ -199,7 +199,7 @@ class Facts:
                 InstanceRequirements=requirements,
             )
             if found is not None:
-                types = tuple(sorted(str(each["InstanceType"]) for each in found))
+                types = tuple(sorted(str(each.get("InstanceType")) for each in found))
                 changed = changed or self._requirements.get(key, (0.0, ()))[1] != types
                 self._requirements[key] = (anyio.current_time(), types)
         return changed

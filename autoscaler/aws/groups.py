@@ -165,7 +165,7 @@ class GroupSource:
             for reservation in await self._facts.ask("ec2", "DescribeInstances", "Reservations", Filters=by_id) or ():
                 for instance in reservation.get("Instances", ()):
                     if isinstance(moment := instance.get("LaunchTime"), datetime):
-                        self._first_seen[InstanceId(instance["InstanceId"])] = moment
+                        self._first_seen[InstanceId(str(instance.get("InstanceId")))] = moment
 
     def _see(self, documents: Iterable[Document]) -> None:
         now = clock.now()

@@ -7,10 +7,7 @@ instance in prose only: so the group is read instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-import anyio
 
 from autoscaler.aws.answers import refusal_of
 from autoscaler.aws.client import Aws
@@ -21,7 +18,6 @@ from autoscaler.core.model import Lifecycle, NodeGroup
 from autoscaler.errors import AwsError
 
 NO_NODE = "NoNode"
-_PARALLEL = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +41,6 @@ async def terminate(aws: Aws, sizes: GroupSizes, removal: Removal) -> Terminatio
         return Termination(removal=removal, decremented=removal.decrement)
     except AwsError as error:
         return await _judge(aws, sizes, removal, error)
-
-
-async def terminate_all(aws: Aws, sizes: GroupSizes, removals: Iterable[Removal]) -> tuple[Termination, ...]:
-    """Terminate several, some at a time; the surplus of a wide wave is given back so."""
-    done: list[Termination] = []
-    limiter = anyio.CapacityLimiter(_PARALLEL)
-
-    async def one(removal: Removal) -> None:
-        async with limiter:
-            done.append(await terminate(aws, sizes, removal))
-
-    async with anyio.create_task_group() as tasks:
-        for removal in removals:
-            tasks.start_soon(one, removal)
-    return tuple(sorted(done, key=lambda each: each.removal.instance))
 
 
 async def _judge(aws: Aws, sizes: GroupSizes, removal: Removal, error: AwsError) -> Termination:

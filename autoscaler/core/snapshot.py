@@ -1,8 +1,8 @@
 """Snapshot: the world that one pass looks at, whole and frozen.
 
 Built by the loop from synced caches, or by `simulate` from files. A pass
-that did not finish in one wave goes on with `after`, which folds the answers
-of AWS in; nothing else about the world moves while we think.
+that did not finish in one wave looks again and carries its `wave` on;
+nothing about a snapshot moves while we think.
 """
 
 from __future__ import annotations

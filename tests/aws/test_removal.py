@@ -5,7 +5,7 @@ import pytest
 from autoscaler.aws.client import Aws
 from autoscaler.aws.protect import protect, unprotect
 from autoscaler.aws.sizes import GroupSizes
-from autoscaler.aws.terminate import terminate, terminate_all
+from autoscaler.aws.terminate import terminate
 from autoscaler.core.decision import RefusalKind, Removal
 from autoscaler.core.model import GroupName, InstanceId
 from autoscaler.emulator.aws import AwsEmulator
@@ -32,7 +32,7 @@ def desired(emulator: AwsEmulator) -> int:
 
 async def test_an_instance_goes_and_desired_with_it(emulator: AwsEmulator, aws: Aws) -> None:
     ids = await grown(emulator, 3)
-    done = await terminate_all(aws, GroupSizes(aws), [removal(ident) for ident in ids[:2]])
+    done = [await terminate(aws, GroupSizes(aws), removal(ident)) for ident in ids[:2]]
     assert [(one.refusal, one.decremented) for one in done] == [(None, True), (None, True)]
     assert desired(emulator) == 1
 
