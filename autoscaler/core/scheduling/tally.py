@@ -109,11 +109,12 @@ class SpreadTally(Tally):
     `levels` says how many domains have each count.
     """
 
-    __slots__ = ("_known", "_nodes", "domains", "expected", "foreseen", "least", "levels", "scope")
+    __slots__ = ("_is_plain", "_known", "_nodes", "domains", "expected", "foreseen", "least", "levels", "scope")
 
     def __init__(self, key: str, journal: list[Deed], scope: Scope) -> None:
         super().__init__(key, journal)
         self.scope = scope
+        self._is_plain = scope == Scope((key,))
         self.domains = 0
         self.levels: dict[int, int] = {}
         self.least = 0
@@ -122,6 +123,8 @@ class SpreadTally(Tally):
         self._nodes: dict[str, int] = {}
 
     def _look_up(self, node: NodeView) -> str | None:
+        if self._is_plain:
+            return node.labels.get(self.key)
         return node.labels[self.key] if self.scope.includes(node) else None
 
     def join(self, domain: str, nodes: int, level: int = 0) -> None:

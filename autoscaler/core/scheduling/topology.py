@@ -272,16 +272,17 @@ class Topology:
         counts: Counter[tuple[NodeName, int, str, bool]] = Counter()
         fed: dict[tuple[int, str], tuple[Tally, ...]] = {}
         for pod in snapshot.pods:
-            node = index.census.holds(pod)
-            if node is None or node not in views:
-                continue
-            if pod.spec.claims and self._books.exclusive:
-                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims}
-                _add([self._books.exclusive[one] for one in claims & self._books.exclusive.keys()], views[node], 1)
             key = (id(pod.labels), pod.namespace)
             tallies = fed.get(key)
             if tallies is None:
                 tallies = fed[key] = self._fed_by_labels(pod.labels, pod.namespace)
+            is_user = bool(pod.spec.claims and self._books.exclusive)
+            node = index.census.holds(pod) if tallies or is_user else None
+            if node is None or node not in views:
+                continue
+            if is_user:
+                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims}
+                _add([self._books.exclusive[one] for one in claims & self._books.exclusive.keys()], views[node], 1)
             if tallies:
                 counts[node, id(pod.labels), pod.namespace, pod.deleted_at is None] += 1
         for (node, labels, namespace, stays), number in counts.items():
