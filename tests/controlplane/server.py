@@ -45,7 +45,7 @@ class Process:
     def __init__(self, binary: Path, arguments: Sequence[str], log: Path) -> None:
         self.name = binary.name
         self._log = log
-        leash = [sys.executable, "-m", "autoscaler.emulator.leash", str(os.getpid())]
+        leash = [sys.executable, str(Path(__file__).with_name("leash.py")), str(os.getpid())]
         with log.open("wb") as file:
             self._process = subprocess.Popen([*leash, str(binary), *arguments], stdout=file, stderr=file)
 
