@@ -14,7 +14,9 @@ from autoscaler.metrics.series import SERIES, Spread
 FOLDER = Path(__file__).parents[2] / "dashboards"
 FILES = sorted(FOLDER.glob("*.json"))
 PUBLISHED = {series.name: {label.name for label in series.labels} for series in SERIES}
-PUBLISHED |= {f"{series.name}_bucket": {"le", *(label.name for label in series.labels)} for series in SERIES if isinstance(series, Spread)}  # fmt: skip
+PUBLISHED |= {
+    f"{series.name}_bucket": {"le", *PUBLISHED[series.name]} for series in SERIES if isinstance(series, Spread)
+}
 
 
 def panels(path: Path) -> list[dict[str, Any]]:
