@@ -28,6 +28,7 @@ from autoscaler.core.scheduling.topology import Openings, build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
 
+REVISIONS = 4  # a plan that still opens what it did not foresee stands: the next pass sees those nodes
 Wanted = list[tuple[PodClass, list[Pod]]]  # pods without a place on what there is, in buying order
 
 
@@ -63,8 +64,8 @@ def lay_out(snapshot: Snapshot) -> Layout:
     with those domains foreseen, which can only make the promises safer.
     """
     foreseen: Openings = {}
-    while True:
-        layout = _lay_out(snapshot, foreseen)
+    layout = _lay_out(snapshot, foreseen)
+    for _ in range(REVISIONS):
         opened = layout.buyer.topology.opened()
         if _is_covered(opened, foreseen) or not _is_strained(layout):
             return layout
@@ -72,6 +73,8 @@ def lay_out(snapshot: Snapshot) -> Layout:
             known = foreseen.setdefault(key, {})
             for domain, nodes in domains.items():
                 known[domain] = max(nodes, known.get(domain, 0))
+        layout = _lay_out(snapshot, foreseen)
+    return layout
 
 
 def _is_covered(opened: Openings, foreseen: Openings) -> bool:
