@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from autoscaler.core.decision import Cause, Decision, Launch, Removal, Verdict
+from autoscaler.core.decision import Decision, Launch, Removal, Verdict
 from autoscaler.core.layout import Layout, lay_out
 from autoscaler.core.model import Offering, Pod, PodKey, keys_of
 from autoscaler.core.scaledown.removal import Removals, choose_removals
@@ -69,11 +69,11 @@ def cannot_tell_nodes(snapshot: Snapshot) -> bool:
 
 
 def replacements(leaving: Removals, snapshot: Snapshot) -> tuple[Launch, ...]:
-    """The launches for nodes that return to spot, as far as the probing budget allows."""
-    orders, _ = admit(leaving.orders, snapshot)
+    """The launches for nodes that are to go, as far as the probing budget allows."""
+    causes = {id(order): cause for order, cause in leaving.orders}
+    orders, _ = admit([order for order, _ in leaving.orders], snapshot)
     keys: dict[str, PodKey] = {pod.uid: pod.key for order in orders for pod in order.pods}
-    made = [to_launch(order, snapshot, keys) for order in orders]
-    return tuple(replace(launch, cause=Cause.RETURN_TO_SPOT) for launch in made)
+    return tuple(replace(to_launch(order, snapshot, keys), cause=causes[id(order)]) for order in orders)
 
 
 def assign(layout: Layout, surplus: Mapping[Offering, int]) -> tuple[dict[str, Offer], list[Order]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from autoscaler.core.decision import Drain, DrainCause, Objection, Verdict, Why
+from autoscaler.core.decision import Cause, Drain, DrainCause, Objection, Verdict, Why
 from autoscaler.core.layout import Layout
 from autoscaler.core.model import GroupName, Market, NodeName, Pod, PodKey, in_key_order, keys_of
 from autoscaler.core.scaledown.allowance import Allowance, Minima, Totals, spare_units
@@ -38,7 +38,7 @@ class Removals:
 
     drains: tuple[Drain, ...] = ()
     kept: Mapping[NodeName, tuple[Objection, ...]] = field(default_factory=dict)
-    orders: tuple[Order, ...] = ()
+    orders: tuple[tuple[Order, Cause], ...] = ()
     shunned: tuple[NodeName, ...] = ()
     memory: ScaleDownMemory | None = None
     next_at: datetime | None = None
@@ -92,7 +92,7 @@ class Round:
     unneeded: dict[NodeName, datetime] = field(default_factory=dict)
     waiting: dict[NodeName, datetime] = field(default_factory=dict)
     returnable: set[NodeName] = field(default_factory=set)
-    orders: list[Order] = field(default_factory=list)
+    orders: list[tuple[Order, Cause]] = field(default_factory=list)
 
     def play(self, stage: Stage, hopeful: Sequence[Case]) -> None:
         """Try the bids: those for the return early enough to keep their places, the causes in order, then the held."""
@@ -102,7 +102,7 @@ class Round:
                 self.returnable.add(case.name)
         trial = Trying(round_=self, stage=stage, exchange=exchange)
         trial.run()
-        self.orders = list(exchange.orders.values())
+        self.orders = [(order, cause) for (_, cause), order in exchange.orders.items()]
         for mine, theirs in zip(stage.stock.upcoming, self.layout.stock.upcoming, strict=True):
             theirs.is_used = theirs.is_used or mine.is_used
 
@@ -192,12 +192,29 @@ class Trying:
             self.round_.keep(case, limits)
             self.later.append(case)
             return
-        reasons = taken or self._pdb_objections(case) or self._move(case, with_air=cause is not DrainCause.UNREADY)
+        reasons = taken or self._pdb_objections(case)
+        if not reasons and case.urgent and case.moving:
+            self._exchange_for(case, cause)
+            return
+        reasons = reasons or self._move(case, with_air=cause is not DrainCause.UNREADY)
         if reasons:
             self.round_.keep(case, reasons)
             return
         self._remember(case)
         self._go(case, cause)
+
+    def _exchange_for(self, case: Case, cause: DrainCause) -> None:
+        """Drain a node whose pods have places, wait for those that are on their way, or buy them."""
+        returns = cause is DrainCause.RETURN_TO_SPOT
+        attempt = self.exchange.attempt(case, Cause.RETURN_TO_SPOT if returns else Cause.PENDING)
+        if attempt.step is Step.NONE:
+            self.round_.keep(case, attempt.reasons)
+        elif attempt.step is Step.DRAIN:
+            self._go(case, cause)
+        else:
+            self.allowance.take(case)
+            self.minima.take(case)
+            self.round_.waiting[case.name] = self._waiting().get(case.name, self.round_.bidding.snapshot.at)
 
     def _is_taken(self, case: Case) -> tuple[Objection, ...]:
         """Whether somebody counts on the node meanwhile."""
@@ -234,21 +251,15 @@ class Trying:
 
     def _try_returns(self, bids: Iterable[Bid]) -> None:
         cases = [bid.case for bid in bids if bid.cause is DrainCause.RETURN_TO_SPOT]
-        known = self._waiting()
         for case in self._in_order(cases):
             if case.name in self.stage.yard.closed:
                 continue  # it goes for another cause
             limits = (*self.minima.objections(case), *self.allowance.objections(case))
             reasons = self._is_taken(case) or limits or self._pdb_objections(case)
-            attempt = self.exchange.attempt(case) if not reasons else None
-            if attempt is None or attempt.step is Step.NONE:
-                self.round_.keep(case, reasons or (attempt.reasons if attempt is not None else ()))
-            elif attempt.step is Step.DRAIN:
-                self._go(case, DrainCause.RETURN_TO_SPOT)
+            if reasons:
+                self.round_.keep(case, reasons)
             else:
-                self.allowance.take(case)
-                self.minima.take(case)
-                self.round_.waiting[case.name] = known.get(case.name, self.round_.bidding.snapshot.at)
+                self._exchange_for(case, DrainCause.RETURN_TO_SPOT)
 
     def _reserve(self, bids: Iterable[Bid]) -> None:
         """Keep the spot nodes that returns need from going as empty: they would have to be bought again."""

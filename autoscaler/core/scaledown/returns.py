@@ -1,10 +1,10 @@
-"""The return to spot: make before break.
+"""Make before break: the return to spot, and the replacement of a bad node.
 
 The pods of an on-demand node go to spot nodes of strictly higher tiers, and to
-no others. If those that exist have the room, the node may be drained; if those
-that are on their way have it, it waits; else the missing ones are bought, and
-it waits. A tier that is dry buys nothing: then there is no attempt, and the
-reasons of the offerings are the node's.
+no others; those of a bad node anywhere. If nodes that exist have the room, the
+node may be drained; if those that are on their way have it, it waits; else the
+missing ones are bought, and it waits. A tier that is dry buys nothing: then
+there is no attempt, and the reasons of the offerings are the node's.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from autoscaler.core.decision import Objection, Why
+from autoscaler.core.decision import Cause, Objection, Why
 from autoscaler.core.model import GroupName, Market, NodeName, Offering, Pod, Zone
 from autoscaler.core.scaledown.cases import Case
 from autoscaler.core.scaledown.stage import Stage
 from autoscaler.core.scaledown.yard import Load, Row
-from autoscaler.core.scaleup.buy import Buyer
+from autoscaler.core.scaleup.buy import Buyer, Purchase
 from autoscaler.core.scaleup.offers import Caps, Offer
 from autoscaler.core.scaleup.waves import Order
 from autoscaler.core.scheduling.fit import NodeView
-from autoscaler.core.scheduling.packing import Packing
 from autoscaler.core.scheduling.place import Place
 from autoscaler.core.snapshot import Snapshot
 
@@ -66,7 +65,7 @@ class Exchange:
     stage: Stage
     caps: Caps
     may_buy: bool
-    orders: dict[Offering, Order] = field(default_factory=dict)
+    orders: dict[tuple[Offering, Cause], Order] = field(default_factory=dict)
     _zones: dict[str, Counter[Zone]] = field(default_factory=dict)  # by family, with what was bought
     _planned: list[Place] = field(default_factory=list)
 
@@ -81,26 +80,27 @@ class Exchange:
 
     def places_now(self, case: Case) -> set[NodeName]:
         """Place the pods on spot nodes that exist, as far as they go; the caller begins and ends the trial."""
-        yard, tier = self.stage.yard, self.stage.tiers[case.group.name]
-        assert tier is not None
+        yard = self.stage.yard
         before = yard.steps
-        self._put(self._lifted(case), tier, upcoming=False)
+        yard.put(self._lifted(case), self.stage.target_row(self._above(case), upcoming=False))
         return yard.touched(before)
 
-    def attempt(self, case: Case) -> Attempt:
-        """Find places for the pods; what is found is kept, for a drain as for waiting."""
-        yard, tier = self.stage.yard, self.stage.tiers[case.group.name]
-        assert tier is not None
+    def attempt(self, case: Case, cause: Cause) -> Attempt:
+        """Find places for the pods; what is found is kept, for a drain as for waiting.
+
+        `cause` RETURN_TO_SPOT looks at spot nodes of higher tiers only, any other at all nodes.
+        """
+        yard, stage = self.stage.yard, self.stage
+        above = self._above(case) if cause is Cause.RETURN_TO_SPOT else None
         yard.closed.add(case.name)
         yard.begin()
-        load = self._lifted(case)
-        left = self._put(load, tier, upcoming=False)
+        left = yard.put(self._lifted(case), stage.target_row(above, upcoming=False))
         step = Step.WAIT if left else Step.DRAIN
         if left:
-            left = self._put(left, tier, upcoming=True)
+            left = yard.put(left, stage.target_row(above, upcoming=True))
         if left:
-            left = self._put_on_planned(left, tier)
-        reasons = self._buy(case, left, tier) if left else ()
+            left = self._put_on_planned(left, above)
+        reasons = self._buy(case, left, above, cause) if left else ()
         if reasons:
             yard.undo()
             yard.closed.discard(case.name)
@@ -108,25 +108,27 @@ class Exchange:
         yard.commit()
         return Attempt(step)
 
+    def _above(self, case: Case) -> int:
+        tier = self.stage.tiers[case.group.name]
+        assert tier is not None
+        return tier
+
     def _lifted(self, case: Case) -> Load:
         load = self.stage.load(case, with_air=False)
         node = case.node
         self.stage.yard.lift(NodeView(node.labels, node.taints, node.name), load)
         return load
 
-    def _put(self, load: Load, above: int, *, upcoming: bool) -> Load:
-        return self.stage.yard.put(load, self.stage.spot_row(above, upcoming=upcoming))
-
-    def _put_on_planned(self, load: Load, above: int) -> Load:
+    def _put_on_planned(self, load: Load, above: int | None) -> Load:
         """Room that is left on replacements bought in this pass for other nodes."""
-        groups = self.stage.spot_groups(above)
+        groups = self.stage.target_groups(above)
         return self.stage.yard.put(load, Row([place for place in self._planned if place.group in groups]))
 
-    def _offers(self, above: int) -> list[Offer]:
-        groups = self.stage.spot_groups(above)
+    def _offers(self, above: int | None) -> list[Offer]:
+        groups = self.stage.target_groups(above)
         return [offer for offer in self.stage.market.offers if offer.group.name in groups]
 
-    def _buy(self, case: Case, load: Load, above: int) -> tuple[Objection, ...]:
+    def _buy(self, case: Case, load: Load, above: int | None, cause: Cause) -> tuple[Objection, ...]:
         """Order what is missing; return why not. A probe may order less: its answer decides about the rest."""
         offers = self._offers(above)
         if not self.may_buy:
@@ -138,11 +140,11 @@ class Exchange:
         purchase = buyer.buy(load)
         if set(purchase.left) - purchase.held or not purchase.packing.runs:
             return tuple(dict.fromkeys(self._against(load, offers, buyer.caps))) or (
-                Objection(Why.NO_PLACE_TO_MOVE_PODS, "no spot node of a higher tier takes them all"),
+                Objection(Why.NO_PLACE_TO_MOVE_PODS, "no new node takes them all"),
             )
         self.caps = buyer.caps
         self._zones.update({family.name: family.nodes for family in buyer.families})
-        self._order(case, load, purchase.packing, purchase.offers)
+        self._order(case, load, purchase, cause)
         return ()
 
     def _against(self, load: Load, offers: Iterable[Offer], caps: Caps) -> Iterator[Objection]:
@@ -151,27 +153,25 @@ class Exchange:
                 yield from offer.objections
                 yield from caps.objections(offer)
 
-    def _order(self, case: Case, load: Load, packing: Packing, offers: Mapping[Offering, Offer]) -> None:
+    def _order(self, case: Case, load: Load, purchase: Purchase, cause: Cause) -> None:
         """Sum the new nodes up by offering, with the pods that lie on them."""
         queues: dict[int, list[Pod]] = {id(one): [pod for pod in one.pods if pod.node == case.name] for one, _ in load}
         for one, count in load:
             queues[id(one)] = queues[id(one)][-count:]  # the first ones found room that exists or is on its way
-        for run in packing.runs:
+        for run in purchase.packing.runs:
             pods: list[Pod] = []
             for one, per_node in run.contents:
                 wanted = per_node * run.nodes
                 pods += queues[id(one)][:wanted]
                 del queues[id(one)][:wanted]
-            offer, known = offers[run.offering], self.orders.get(run.offering)
-            self.orders[run.offering] = Order(
+            offer, known = purchase.offers[run.offering], self.orders.get((run.offering, cause))
+            self.orders[run.offering, cause] = Order(
                 offer=offer,
                 nodes=run.nodes + (known.nodes if known is not None else 0),
                 surplus=0,
                 pods=(*(known.pods if known is not None else ()), *pods),
             )
-            if (
-                not self.stage.topology.is_active
-            ):  # else each return buys for itself: the nodes have no name to count by
+            if not self.stage.topology.is_active:  # else each buys for itself: the nodes have no name to count by
                 self._planned += [
                     Place(run.view, run.free, run.ports, group=offer.group.name, is_upcoming=True)
                     for _ in range(run.nodes)

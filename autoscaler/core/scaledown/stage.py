@@ -47,29 +47,27 @@ class Stage:
     air: dict[NodeName, Load] = field(default_factory=dict)
     claimed: frozenset[NodeName] = frozenset()  # a pending pod is about to take room there
     markets: Mapping[GroupName, Market] = field(default_factory=dict)
-    _spot_rows: dict[tuple[int, bool], Row] = field(default_factory=dict)
+    _rows: dict[tuple[int | None, bool], Row] = field(default_factory=dict)
 
     def load(self, case: Case, *, with_air: bool) -> Load:
         found = self.loads.get(case.name, [])
         return [*found, *self.air.get(case.name, ())] if with_air else found
 
-    def spot_row(self, above: int, *, upcoming: bool) -> Row:
-        """Places on spot nodes of higher tiers than `above`, existing or upcoming ones."""
+    def target_row(self, above: int | None, *, upcoming: bool) -> Row:
+        """Places, existing or upcoming ones, on nodes of the target groups; of all nodes when `above` is None."""
         key = (above, upcoming)
-        if key not in self._spot_rows:
+        if key not in self._rows:
+            groups = self.target_groups(above)
             places = self.stock.upcoming if upcoming else self.row.places
-            self._spot_rows[key] = Row([place for place in places if self._is_spot_above(place, above)])
-        return self._spot_rows[key]
+            self._rows[key] = Row([one for one in places if above is None or one.group in groups])
+        return self._rows[key]
 
-    def _is_spot_above(self, place: Place, above: int) -> bool:
-        return place.group is not None and place.group in self.spot_groups(above)
-
-    def spot_groups(self, above: int) -> set[GroupName]:
-        """The spot groups of strictly higher tiers."""
+    def target_groups(self, above: int | None) -> set[GroupName]:
+        """The spot groups of strictly higher tiers than `above`; None: every group that has a tier."""
         return {
             name
             for name, tier in self.tiers.items()
-            if tier is not None and tier > above and self.markets[name] is Market.SPOT
+            if tier is not None and (above is None or (tier > above and self.markets[name] is Market.SPOT))
         }
 
 
