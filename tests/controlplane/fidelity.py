@@ -48,13 +48,17 @@ class Score:
     promised: int = 0
     refused: int = 0
     nodes_bought: int = 0
+    left_free: int = 0  # promised pods that the scheduler was left to place as it likes
+    second_pass: int = 0  # those of them that then found no place
     disagreements: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.worlds} worlds, {self.placements} placements compared ({self.agreed_fits} fit, "
             f"{self.spared} cordoned nodes left out); end to end {self.promised} promised pods and "
-            f"{self.refused} refused ones on {self.nodes_bought} new nodes; {len(self.disagreements)} disagreements"
+            f"{self.refused} refused ones on {self.nodes_bought} new nodes "
+            f"(unpinned, {self.second_pass} of {self.left_free} need a second pass); "
+            f"{len(self.disagreements)} disagreements"
         )
 
 
@@ -134,6 +138,10 @@ class Fidelity:
         self._oracle.bind((waiting[name], ANY) for name, node in places.items() if node is None)
         self.score.nodes_bought += len(bought)
         self._judge(world, places, bought)
+        self._delete(world.pending)
+        free = [waiting[name] for name in promises.places if "volumes" not in waiting[name]["spec"]]
+        self.score.left_free += len(free)
+        self.score.second_pass += len(self._oracle.bind((pod, ANY) for pod in free))
 
     def _judge(self, world: World, places: Mapping[str, str | None], bought: set[str]) -> None:
         pods = {pod["metadata"]["name"]: pod for pod in self._cluster.pods()}

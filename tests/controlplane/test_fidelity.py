@@ -9,7 +9,7 @@ from tests.controlplane import fidelity
 from tests.controlplane.cluster import Cluster
 
 pytestmark = pytest.mark.controlplane
-WORLDS = range(1, 26)
+WORLDS = range(1, 21)
 
 
 def test_every_placement_is_the_schedulers_too(
