@@ -8,6 +8,7 @@ read is one InputError that names the file, the object and the fault.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -37,10 +38,10 @@ from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
 
-_TIMESTAMP = re.compile(  # `key: time`, in JSON or YAML, and nothing behind it
-    rb"([A-Za-z]+)\"?\s*:\s*[\"']?"
-    rb"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d))[\"']?\s*[,}\]\r\n]"
-)
+_TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)")
+_KEY_BEFORE = re.compile(rb"([A-Za-z]+)\"?\s*:\s*[\"']?$")  # `key: time`, in JSON or YAML
+_END_BEHIND = re.compile(rb"[\"']?\s*(?:[,}\]\r\n]|$)")  # and nothing more in the value
+_LONGEST_KEY = 64
 _IN_THE_FUTURE = frozenset((b"deletionTimestamp",))  # when a grace period ends, not when something happened
 PRIORITY_CONFIG_MAP = "cluster-autoscaler-priority-expander"
 ICE_LASTS = timedelta(days=1)  # longer than any decision looks ahead
@@ -68,6 +69,7 @@ class Simulation:
     def __init__(self, config: Config, inputs: SimulateInputs) -> None:
         self._config = config
         self._inputs = inputs
+        self._contents: dict[Path, bytes] = {}
         self.warnings: list[str] = []
 
     def snapshot(self) -> Snapshot:
@@ -95,7 +97,7 @@ class Simulation:
         return plan(self.snapshot())
 
     def _cluster(self) -> ClusterObjects:
-        files = [(str(path), list(_documents(path))) for path in self._inputs.cluster]
+        files = [(str(path), list(self._documents(path))) for path in self._inputs.cluster]
         try:
             return read_cluster(files)
         except MalformedObjectError as error:
@@ -108,10 +110,10 @@ class Simulation:
             bounds={GroupName(spec.name): Bounds(spec.min, spec.max) for spec in config.nodes},
         )
         files = aws_files.Files(
-            asgs=_inputs(inputs.asgs),
-            launch_templates=_inputs(inputs.launch_templates),
-            instance_types=_inputs(inputs.instance_types),
-            nodegroups=tuple(one for path in inputs.nodegroups for one in _inputs(path)),
+            asgs=self._replies(inputs.asgs),
+            launch_templates=self._replies(inputs.launch_templates),
+            instance_types=self._replies(inputs.instance_types),
+            nodegroups=tuple(one for path in inputs.nodegroups for one in self._replies(path)),
         )
         profile = None if config.reserved_profile == "auto" else config.reserved_profile
         try:
@@ -121,6 +123,9 @@ class Simulation:
         absent = sorted(selection.bounds.keys() - {group.name for group in groups})
         if absent:
             raise InputError(f"{inputs.asgs}: --nodes names {', '.join(absent)}, which the file does not hold")
+        if not groups:
+            told = ", ".join(key if value is None else f"{key}={value}" for key, value in selection.tags.items())
+            self.warnings.append(f"{inputs.asgs}: no group has all the tags {told}" if told else "there is no group")
         return groups
 
     def _tiers(self, cluster: ClusterObjects) -> Tiers:
@@ -138,7 +143,7 @@ class Simulation:
         path = self._inputs.policy
         if path is not None:
             try:
-                return parse_policy(_read(path).decode())
+                return parse_policy(self._read(path).decode())
             except (PolicyError, UnicodeDecodeError) as error:
                 raise InputError(f"{path}: {_one_line(error)}") from None
         found = cluster.config_map(self._config.namespace, POLICY_CONFIG_MAP)
@@ -166,45 +171,63 @@ class Simulation:
     def _newest(self) -> datetime:
         inputs = self._inputs
         paths = [*inputs.cluster, inputs.asgs, inputs.launch_templates, inputs.instance_types, *inputs.nodegroups]
-        found = [moment for path in paths if path is not None for moment in _timestamps(path.read_bytes())]
+        found = [moment for path in paths if path is not None for moment in _timestamps(self._read(path))]
         if not found:
             raise InputError(f"{inputs.cluster[0]}: no timestamp in the input; say by --at when the decision is made")
         return max(found)
 
+    def _documents(self, path: Path) -> Iterator[Any]:
+        """Read one file as JSON or YAML, whatever its name. Raises InputError."""
+        content = self._read(path)
+        if content.lstrip()[:1] in (b"{", b"["):
+            try:
+                json.loads(content)
+            except ValueError:
+                pass  # several documents in a row, or YAML in flow style
+            else:
+                yield content  # as bytes: structs are decoded from bytes far faster than from dicts
+                return
+        yield from _load_yaml(path, content)
+
+    def _replies(self, path: Path | None) -> tuple[aws_files.Input, ...]:
+        """Read one file of AWS replies. Raises InputError."""
+        if path is None:
+            return ()
+        content = self._read(path)
+        try:
+            documents = [json.loads(content)]
+        except ValueError:
+            documents = _load_yaml(path, content)
+        return tuple(aws_files.Input(str(path), document) for document in documents if document is not None)
+
+    def _read(self, path: Path) -> bytes:
+        """Return a file as UTF-8, read once: it may be a pipe. Raises InputError."""
+        content = self._contents.get(path)
+        if content is None:
+            try:
+                content = path.read_bytes()
+                if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # as PowerShell redirects
+                    content = content.decode("utf-16").encode()
+            except OSError as error:
+                raise InputError(f"{path}: {error.strerror or error}") from None
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path}: {error}") from None
+            if not content.strip():
+                raise InputError(f"{path}: empty; nothing can be decided on it")
+            self._contents[path] = content.removeprefix(codecs.BOM_UTF8)
+        return self._contents[path]
+
 
 def _timestamps(content: bytes) -> Iterator[datetime]:
-    for key, text in _TIMESTAMP.findall(content + b"\n"):
-        if key not in _IN_THE_FUTURE:
-            try:
-                yield datetime.fromisoformat(text.decode().upper()).astimezone(UTC)
-            except ValueError:
-                continue
-
-
-def _documents(path: Path) -> Iterator[Any]:
-    """Read one file as JSON or YAML, whatever its name. Raises InputError."""
-    content = _read(path)
-    if content.lstrip()[:1] in (b"{", b"["):
+    for match in _TIMESTAMP.finditer(content):
+        start, end = match.span()
+        key = _KEY_BEFORE.search(content[max(0, start - _LONGEST_KEY) : start])
+        if key is None or key[1] in _IN_THE_FUTURE or not _END_BEHIND.match(content[end : end + _LONGEST_KEY]):
+            continue
         try:
-            json.loads(content)
+            yield datetime.fromisoformat(match[0].decode().upper()).astimezone(UTC)
         except ValueError:
-            pass  # several documents in a row, or YAML in flow style
-        else:
-            yield content  # as bytes: structs are decoded from bytes far faster than from dicts
-            return
-    yield from _load_yaml(path, content)
-
-
-def _inputs(path: Path | None) -> tuple[aws_files.Input, ...]:
-    """Read one file of AWS replies. Raises InputError."""
-    if path is None:
-        return ()
-    content = _read(path)
-    try:
-        documents = [json.loads(content)]
-    except ValueError:
-        documents = _load_yaml(path, content)
-    return tuple(aws_files.Input(str(path), document) for document in documents if document is not None)
+            continue
 
 
 def _load_yaml(path: Path, content: bytes) -> list[Any]:
@@ -216,13 +239,6 @@ def _load_yaml(path: Path, content: bytes) -> list[Any]:
         raise InputError(f"{path}: {where}{getattr(error, 'problem', None) or _one_line(error)}") from None
     except (RecursionError, ValueError) as error:
         raise InputError(f"{path}: {_one_line(error) or 'nested too deeply'}") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
 
 
 def _one_line(error: Exception) -> str:

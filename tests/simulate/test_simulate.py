@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -158,3 +160,25 @@ def test_kubectl_output_of_many_kinds_is_read_past(case: Case) -> None:
     ]
     case.cluster(pod("web-1"), *other)
     assert set(case.decide()["verdicts"]) == {"shop/web-1"}
+
+
+def test_files_may_be_pipes_and_utf_16(case: Case) -> None:
+    asgs, cluster = case.folder / "asgs.json", case.folder / "cluster.yaml"
+    cluster.write_text(cluster.read_text(), encoding="utf-16")
+    expected = case.decide()
+    assert expected["at"] == "2026-01-01T12:00:00Z"
+    pipe = case.folder / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(pipe.write_bytes, cluster.read_bytes())
+        assert json.loads(case.run(cluster=("pipe",)).stdout) == expected
+    asgs.write_text("")
+    done = case.run()
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "asgs.json: empty" in done.stderr
+
+
+def test_a_tag_that_no_group_has_is_told(case: Case) -> None:
+    done = case.run("--node-group-auto-discovery=asg:tag=no/such,team=a")
+    assert done.returncode == 0
+    assert "no group has all the tags no/such, team=a" in done.stderr

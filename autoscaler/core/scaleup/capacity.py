@@ -306,7 +306,8 @@ class CapacityMemory:
         if record is None:
             return None
         if record.is_open(at):
-            return Objection(Why.IN_BACKOFF, f"{record.detail}, until {record.until:%H:%M:%S}")
+            ends = f", until {record.until:%H:%M:%S}" if record.until - at < timedelta(hours=12) else ""
+            return Objection(Why.IN_BACKOFF, record.detail + ends)
         if record.is_busy(at):
             return Objection(Why.IN_BACKOFF, "asked just now, waits for the answer")
         return None
