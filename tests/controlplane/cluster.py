@@ -24,6 +24,8 @@ _SWEPT = (
     *("/apis/policy/v1/{}/poddisruptionbudgets", "/api/v1/{}/pods", "/api/v1/{}/configmaps"),
     *("/apis/coordination.k8s.io/v1/{}/leases", "/api/v1/{}/events"),
 )
+_STEADY = 5  # looks, 20 ms apart, without a change
+DAEMONSETS = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets"
 _OWNERS = 3  # of them, the first so many make pods
 
 
@@ -110,6 +112,29 @@ class Cluster:
 
     def events(self, reason: str) -> list[Json]:
         return self.client.items(f"/api/v1/namespaces/{NAMESPACE}/events", fieldSelector=f"reason={reason}")
+
+    def add_daemonsets(self, manifests: Iterable[Json]) -> None:
+        """Create DaemonSets; returns once each of their pods is bound or refused."""
+        self.client.at_once(lambda each: self.client.create(DAEMONSETS, each), manifests)
+        self.wait_daemons()
+
+    def wait_daemons(self) -> None:
+        """Return once every DaemonSet has its pods, and the scheduler has judged them."""
+        steady, before = 0, ""
+
+        def settled() -> bool:
+            nonlocal steady, before
+            status = [each["status"] for each in self.client.items(DAEMONSETS)]
+            if not status:
+                return True
+            known = all(each.get("observedGeneration") for each in status)
+            complete = all(each["desiredNumberScheduled"] == each["currentNumberScheduled"] for each in status)
+            steady = steady + 1 if repr(status) == before else 0
+            before = repr(status)
+            judged = all(node_of(pod) or is_refused(pod) for pod in self.pods("agent"))
+            return known and complete and judged and steady >= _STEADY
+
+        wait_for(settled, "the DaemonSets to have their pods")
 
     def wait_judged(self, seconds: float = 60.0) -> list[Json]:
         """Return the pods once the scheduler has bound or refused each."""

@@ -26,7 +26,7 @@ from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.offline import read_cluster
 from tests.controlplane import build
 from tests.controlplane.client import Json, wait_for
-from tests.controlplane.cluster import Cluster, node_of, pods_path, read_events
+from tests.controlplane.cluster import DAEMONSETS, Cluster, node_of, pods_path, read_events
 from tests.controlplane.oracle import ANY, Oracle
 from tests.controlplane.promises import promises_of
 from tests.controlplane.server import ControlPlane
@@ -89,6 +89,7 @@ class Fidelity:
             wait_for(self._storage.is_settled, "the volumes to be bound")
             self._oracle.wait_for_nodes([node["metadata"]["name"] for node in world.nodes])
             self._cluster.add_pods(world.residents)
+            self._cluster.add_daemonsets(world.daemonsets)
             self._compare_nodes(world)
             self._compare_plan(world)
         finally:
@@ -99,7 +100,7 @@ class Fidelity:
     def _compare_nodes(self, world: World) -> None:
         theirs = self._oracle.ask(world.pending)
         snapshot = self._snapshot()
-        ours = {pod.name: frozenset(fitting_nodes(snapshot, pod)) for pod in snapshot.pods if pod.node is None}
+        ours = {pod.name: frozenset(fitting_nodes(snapshot, pod)) for pod in snapshot.pods if pod.name in theirs}
         # The scheduler hears of bound and of pending pods by two ways, so that it may judge before it knows all.
         doubtful = [pod for pod in world.pending if ours[name_of(pod)] != theirs[name_of(pod)]]
         if doubtful:
@@ -132,6 +133,7 @@ class Fidelity:
         late = self._oracle.bind((waiting[name], node) for name, node in there.items())  # long before nodes come
         self._cluster.add_nodes(promises.nodes)
         self._oracle.wait_for_nodes(bought)
+        self._cluster.wait_daemons()
         rest = {name: node for name, node in promises.places.items() if node in bought or name in late}
         self._oracle.bind((waiting[name], node) for name, node in rest.items())
         places = {name: promises.places.get(name) for name in waiting}
@@ -152,7 +154,7 @@ class Fidelity:
                 told = "; ".join(read_events([pods[name]]))
                 there = node_of(pods[name]) or "nowhere"
                 self._differ(world, f"{name}: we say {node or 'nowhere'}, the scheduler {there} {told}", name)
-        empty = bought - {node_of(pod) for pod in pods.values()}
+        empty = bought - {node_of(pods[name]) for name in places}
         if empty:
             self._differ(world, f"nodes bought in vain: {', '.join(sorted(empty))}", "")
 
@@ -167,7 +169,7 @@ class Fidelity:
     def _snapshot(self) -> Snapshot:
         """The world as our own conversion reads it from the API server."""
         get = self._cluster.client.get
-        paths = ("/api/v1/nodes", pods_path(), "/api/v1/namespaces", *STORAGE_READ)
+        paths = ("/api/v1/nodes", pods_path(), "/api/v1/namespaces", DAEMONSETS, *STORAGE_READ)
         documents = self._cluster.client.at_once(get, paths)
         found = read_cluster([("the API server", documents)])
         policy = Policy(await_scheduler=False)
@@ -177,6 +179,7 @@ class Fidelity:
             nodes=found.nodes,
             namespaces=found.namespaces,
             storage=found.storage,
+            daemonsets=found.daemonsets,
             policy=policy,
         )
 

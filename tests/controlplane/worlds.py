@@ -53,6 +53,7 @@ class World:
     seed: int
     nodes: list[Json] = field(default_factory=list)
     storage: list[Json] = field(default_factory=list)
+    daemonsets: list[Json] = field(default_factory=list)
     residents: list[Json] = field(default_factory=list)
     pending: list[Json] = field(default_factory=list)
     groups: list[NodeGroup] = field(default_factory=list)
@@ -68,6 +69,7 @@ def build(seed: int, wishes: Sequence[Wish] | None = None) -> World:
     for number in range(chance.randint(0, 12)):
         world.residents.append(_pod(chance, f"resident-{number}", wishes, chance.choice(names)))
     _keep_room_for_one(world)
+    world.daemonsets = [_daemonset(chance, f"agent-{number}") for number in range(chance.choice((0, 0, 1, 2)))]
     kinds = [_pod(chance, "", wishes) for _ in range(chance.randint(4, 10))]
     for number, kind in enumerate(kinds):
         for copy in range(chance.choice((1, 1, 2, 4))):
@@ -118,6 +120,19 @@ def _pod(chance: Chance, name: str, wishes: Sequence[Wish], node: str = "") -> J
         made["spec"].pop("nodeSelector", None)  # it is there, whatever it wishes
         made["spec"]["tolerations"] = [{"operator": "Exists"}]
     return made
+
+
+def _daemonset(chance: Chance, name: str) -> Json:
+    made = pod(
+        name, labels={"app": chance.choice(APPS)}, cpu=chance.choice(CPUS[1:6]), memory=chance.choice(SIZES[1:5])
+    )
+    for wish in (by_selector, by_toleration, by_host_port, by_pod_anti_affinity):
+        if chance.random() < 0.2:
+            wish(chance, made)
+    labels = {**made["metadata"]["labels"], "agent": name}
+    template = {"metadata": {"labels": labels}, "spec": made["spec"]}
+    spec = {"selector": {"matchLabels": {"agent": name}}, "template": template}
+    return {"kind": "DaemonSet", "metadata": {"name": name}, "spec": spec}
 
 
 def _group(chance: Chance, name: str) -> NodeGroup:
