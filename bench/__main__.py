@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bench.result import Result
 
-BENCHES = ("reaction", "fallback", "pack", "sync", "memory")
-QUICK = ("pack", "memory", "fallback")  # seconds, not minutes
+BENCHES = ("reaction", "fallback", "pack", "scaledown", "sync", "memory")
+QUICK = ("pack", "scaledown", "memory", "fallback")  # seconds, not minutes
 
 
 def run_bench(name: str) -> Result:

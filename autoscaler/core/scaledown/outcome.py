@@ -14,7 +14,8 @@ class Ending(StrEnum):
     """How a drain ended."""
 
     REMOVED = "Removed"  # the instance is going
-    CALLED_OFF = "CalledOff"  # not wanted any more, or stopped by somebody; undone
+    CALLED_OFF = "CalledOff"  # not wanted any more at the second look, or paused; undone
+    STOPPED = "Stopped"  # by somebody, who took a mark off or forbade it; undone
     FAILED = "Failed"  # undone
     GONE = "Gone"  # the Node went by itself
     TAKEN = "Taken"  # another process drains it

@@ -16,18 +16,41 @@ from autoscaler.core.model import NodeName
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.scheduling.classes import PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
-from autoscaler.core.scheduling.place import Place, copies_in, minus
+from autoscaler.core.scheduling.place import MANY, Place, copies_in, minus
+from autoscaler.core.scheduling.rules import Rules
 from autoscaler.core.scheduling.topology import Topology
 
 Load = list[tuple[PodClass, int]]  # pods by class, the largest first
 
 
 @dataclass(slots=True, eq=False)
+class Lane:
+    """The places of one topology domain by their number in the row; before `at` all are full for the class."""
+
+    numbers: list[int]
+    at: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Row:
-    """Places in the order in which they are filled; `starts`: the first that may still take pods of a class."""
+    """Places in the order in which they are filled. Each class has its own lanes, one for each larger domain."""
 
     places: list[Place]
-    starts: dict[int, int] = field(default_factory=dict)
+    _lanes: dict[int, list[Lane]] = field(default_factory=dict)
+
+    def lanes(self, one: PodClass) -> list[Lane]:
+        found = self._lanes.get(id(one))
+        if found is None:
+            found = self._lanes[id(one)] = self._sort(one)
+        return found
+
+    def _sort(self, one: PodClass) -> list[Lane]:
+        if one.bound is None:
+            return [Lane(list(range(len(self.places))))]
+        lanes: dict[tuple[str | None, ...], Lane] = {}
+        for number, place in enumerate(self.places):
+            lanes.setdefault(one.bound.domains_of(place.view), Lane([])).numbers.append(number)
+        return list(lanes.values())
 
 
 @dataclass(slots=True)
@@ -36,7 +59,7 @@ class Trial:
 
     mark: int
     places: list[tuple[Place, Vector, frozenset[HostPort], bool]] = field(default_factory=list)
-    starts: list[tuple[Row, int, int]] = field(default_factory=list)
+    lanes: list[tuple[Lane, int]] = field(default_factory=list)
 
 
 class Yard:
@@ -91,8 +114,8 @@ class Yard:
         """Take everything back since `begin`."""
         for place, free, ports, was_used in reversed(self._trial.places):
             place.free, place.ports, place.is_used = free, ports, was_used
-        for row, key, start in reversed(self._trial.starts):
-            row.starts[key] = start
+        for lane, at in reversed(self._trial.lanes):
+            lane.at = at
         self._topology.cut(self._trial.mark)
 
     def move(self, name: NodeName, source: NodeView, load: Load, row: Row) -> bool:
@@ -108,31 +131,29 @@ class Yard:
         return False
 
     def _fill(self, one: PodClass, wanted: int, row: Row) -> int:
-        """Place up to `wanted` pods; room only shrinks, so a full place is not looked at again."""
-        rules = one.bound
-        start = first = row.starts.get(id(one), 0)
-        left = wanted
-        for position in range(start, len(row.places)):
-            place = row.places[position]
-            copies = 0 if one.refusals or place.node in self.closed else self._room(place, one)
-            if not copies:
-                first += position == first
-                continue
-            if rules is not None:
-                copies = min(copies, rules.room_in_domain(place.view), rules.room_on_node(place.view))
-                if not copies:
-                    continue
+        """Place up to `wanted` pods on the first places of the row that take them; return how many."""
+        if one.refusals:
+            return 0
+        rules, lanes, left = one.bound, row.lanes(one), wanted
+        self._trial.lanes += [(lane, lane.at) for lane in lanes]
+        next_in = [lane.at for lane in lanes]  # beyond `at` where a rule of single nodes holds a place back
+        rooms = _rooms(rules, lanes, row)
+        while left and (number := _first(lanes, next_in, rooms)) is not None:
+            lane = lanes[number]
+            place = row.places[lane.numbers[next_in[number]]]
+            copies = 0 if place.node in self.closed else self._room(place, one)
             count = min(copies, left)
+            if rules is not None and copies:
+                count = min(count, rooms[number], rules.room_on_node(place.view))
+            if not count:
+                lane.at += not copies and next_in[number] == lane.at
+                next_in[number] += 1
+                continue
             self._trial.places.append((place, place.free, place.ports, place.is_used))
             place.take(one, count)
             left -= count
-            if rules is None:
-                first = position if count < copies else position + 1
-            if not left:
-                break
-        if first > start:
-            self._trial.starts.append((row, id(one), start))
-            row.starts[id(one)] = first
+            if rules is not None and left:
+                rooms = _rooms(rules, lanes, row)
         return wanted - left
 
     def _room(self, place: Place, one: PodClass) -> int:
@@ -140,6 +161,24 @@ class Yard:
         if copies and id(one) in self.airy and place.node in self.air:
             return min(copies, copies_in(minus(place.free, self.air[place.node], 1), one.request))
         return copies
+
+
+def _rooms(rules: Rules | None, lanes: Sequence[Lane], row: Row) -> list[int]:
+    """How many pods the rules allow in each lane now."""
+    if rules is None:
+        return [MANY]
+    return [rules.room_in_domain(row.places[lane.numbers[0]].view) for lane in lanes]
+
+
+def _first(lanes: Sequence[Lane], next_in: Sequence[int], rooms: Sequence[int]) -> int | None:
+    """The lane whose next place comes first in the row, of those that may take pods."""
+    best: tuple[int, int] | None = None
+    for number, lane in enumerate(lanes):
+        if rooms[number] and next_in[number] < len(lane.numbers):
+            position = lane.numbers[next_in[number]]
+            if best is None or position < best[0]:
+                best = position, number
+    return best[1] if best is not None else None
 
 
 def in_load_order(load: Sequence[tuple[PodClass, int]]) -> Load:
