@@ -37,6 +37,7 @@ log = structlog.get_logger()
 
 DRAINED = "Drained"  # reason of the Removal
 SETTLING = 30.0  # seconds for the cache to show that the marks are off
+SHORTEST_PAUSE = timedelta(minutes=1)  # before a node that was not wanted at the second look is marked again
 LONGEST_PAUSE = timedelta(hours=1)  # before another attempt on a node
 GOING_FOR = timedelta(minutes=5)  # a Node that outlives its instance longer than this is not counted any more
 
@@ -202,7 +203,9 @@ class Drainer:
         until = outcome.at
         if outcome.ending is Ending.REMOVED:
             self._going[outcome.uid] = outcome.at
-        elif outcome.ending in (Ending.FAILED, Ending.CALLED_OFF):
+        elif outcome.ending is Ending.CALLED_OFF:
+            until = outcome.at + min(self._parts.pause, SHORTEST_PAUSE)
+        elif outcome.ending in (Ending.FAILED, Ending.STOPPED):
             self._attempts[node] = outcome.attempt
             until = outcome.at + min(self._parts.pause * 2 ** min(outcome.attempt - 1, 10), LONGEST_PAUSE)
         ledger.note_drain(outcome, until)

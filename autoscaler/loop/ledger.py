@@ -125,7 +125,7 @@ class Ledger:
             news = ScaleDownMemory(removed={outcome.group: outcome.at})
         elif outcome.ending is Ending.FAILED:
             news = ScaleDownMemory(failed={outcome.group: outcome.at}, blocked={outcome.node: until})
-        elif outcome.ending is Ending.CALLED_OFF:
+        elif outcome.ending in (Ending.CALLED_OFF, Ending.STOPPED):
             news = ScaleDownMemory(blocked={outcome.node: until})
         self.scale_down = merge(self.scale_down, news)
 

@@ -82,7 +82,7 @@ class DrainTeller:
             return (event(about, NORMAL, "ScaleDown", f"node removed by cluster autoscaler ({outcome.cause})"),)
         if outcome.ending is Ending.FAILED:
             return (event(about, WARNING, "ScaleDownFailed", f"failed to drain the node: {outcome.detail}; undone"),)
-        if outcome.ending is Ending.CALLED_OFF:
+        if outcome.ending in (Ending.CALLED_OFF, Ending.STOPPED):
             return (event(about, NORMAL, "ScaleDownCalledOff", f"the node stays: {outcome.detail}; undone"),)
         return ()
 

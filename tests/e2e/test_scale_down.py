@@ -110,3 +110,34 @@ def test_paused_and_foreign_cordons_are_respected() -> None:
             assert node["spec"]["unschedulable"] is True
             assert not {STAMP, NOT_BALANCED} & {*node["metadata"].get("annotations", {}), *node["metadata"]["labels"]}
             assert stage.running("web") == 2
+
+
+def test_a_node_with_a_bad_condition_is_replaced_and_drained_however_full_it_is() -> None:
+    with Stage.open() as stage:
+        stage.group("spot-a")
+        flags = (*SOON, "--scale-down-unneeded-time=10m", "--drain-node-conditions=KernelDeadlock")
+        with stage.controller(*flags) as child:
+            stage.deploy("web", 2)
+            wait_for(lambda: stage.running("web") == 2, "the pods to run")
+            bad = stage.pods("web")[0]["spec"]["nodeName"]
+            condition = {"type": "KernelDeadlock", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+            audit = Audit(stage)
+            stage.change("nodes", "", bad, lambda node: node["status"]["conditions"].append(condition))
+            wait_for(lambda: audit.nodes_gone == 1, "the node to go")
+            wait_for(lambda: stage.running("web") == 2, "the pods to run")
+            assert bad not in {node["metadata"]["name"] for node in stage.objects("nodes")}
+            assert audit.clean(), vars(audit)
+            assert metric(child, "cluster_autoscaler_scaled_down_nodes_total", reason="unready") == 1
+
+
+def test_an_unready_node_goes_although_its_kubelet_ends_no_pod() -> None:
+    with Stage.open() as stage:
+        stage.group("spot-a")
+        flags = (*SOON, "--scale-down-unneeded-time=10m", "--scale-down-unready-time=2s", "--max-node-startup-time=1s")
+        with stage.controller(*flags) as child:
+            underused(stage)
+            dead = {pod["spec"]["nodeName"] for pod in stage.pods("web")}.pop()
+            stage.kubernetes.call(stage.kubernetes.kubelet.set_ready, dead, False)
+            wait_for(lambda: len(stage.instances("spot-a")) == 1, "the node to go")
+            wait_for(lambda: stage.running("web") == 2, "its pods to run elsewhere")
+            assert metric(child, "cluster_autoscaler_scaled_down_nodes_total", reason="unready") == 1

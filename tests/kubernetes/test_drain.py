@@ -208,7 +208,7 @@ async def test_people_have_the_last_word(act: str) -> None:
 
             tasks.start_soon(meddle)
             end = await at.drain()
-        assert end.ending is Ending.CALLED_OFF
+        assert end.ending is Ending.STOPPED
         assert marks(at) == (False, False, False)
 
 

@@ -45,6 +45,8 @@ log = structlog.get_logger()
 
 SCALE_DOWN_DISABLED = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 
+UNDONE = frozenset({Ending.CALLED_OFF, Ending.STOPPED, Ending.FAILED})
+
 _CACHE_PATIENCE = 30.0  # seconds for a write of ours to show in the cache
 _POLL = 0.2
 _VOLUME_PATIENCE = 120.0
@@ -124,7 +126,7 @@ class NodeDrain:
                 end = await self._drain()
             except KubernetesError as error:
                 end = End(Ending.FAILED, str(error))
-            if end.ending in (Ending.CALLED_OFF, Ending.FAILED):
+            if end.ending in UNDONE:
                 end = await self._undo(end)
         finally:
             residents.forget(self.order.node)
@@ -265,7 +267,7 @@ class NodeDrain:
             return End(Ending.GONE), ()
         stamp = read_stamp(document["metadata"].get("annotations"))
         if stamp is None:
-            return End(Ending.CALLED_OFF, "the stamp was taken off by somebody"), ()
+            return End(Ending.STOPPED, "the stamp was taken off by somebody"), ()
         if stamp.owner != self._tools.identity:
             return End(Ending.TAKEN), ()
         return None, self._awaited(await pods_on(self._tools.api, self.order.node))
@@ -292,11 +294,11 @@ class NodeDrain:
         if stamp is not None and stamp.owner != self._tools.identity:
             return End(Ending.TAKEN)
         if stamp is None or all(taint.key != TO_BE_DELETED for taint in node.taints):
-            return End(Ending.CALLED_OFF, "its marks were taken off by somebody")
+            return End(Ending.STOPPED, "its marks were taken off by somebody")
         if stamp.cordoned and not node.is_cordoned:
-            return End(Ending.CALLED_OFF, "it was uncordoned by somebody")
+            return End(Ending.STOPPED, "it was uncordoned by somebody")
         if node.annotations.get(SCALE_DOWN_DISABLED) == "true":
-            return End(Ending.CALLED_OFF, f"{SCALE_DOWN_DISABLED} was set")
+            return End(Ending.STOPPED, f"{SCALE_DOWN_DISABLED} was set")
         if self._tools.is_paused() and not self.has_evicted:
             return End(Ending.CALLED_OFF, "paused")
         return None
