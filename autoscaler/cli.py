@@ -24,7 +24,7 @@ Commands:
   simulate  one decision, offline, from what kubectl and aws printed
   snapshot  writes what `simulate` reads from a live cluster and account
 
-`autoscaler COMMAND --help` lists the flags of a command.
+`autoscaler COMMAND --help` lists the flags of a command, `autoscaler --version` prints the version.
 """
 
 
@@ -87,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = given[0] if given else ""
     if name in ("-h", "--help", "-help", "help"):
         print(USAGE, end="")
+        return 0
+    if name in ("--version", "-version", "version"):
+        from importlib.metadata import version
+
+        print(version("priority-autoscaler"))
         return 0
     command = COMMANDS.get(name)
     if command is None:

@@ -89,7 +89,7 @@ def _play(story: Story, pace: Pace, timeline: Timeline) -> int:
 
 def _short(path: Path) -> str:
     """The path inside the package."""
-    return str(path.relative_to(Path(__file__).parents[1]))
+    return str(path.relative_to(Path(__file__).parents[2]))
 
 
 def _parse(arguments: Sequence[str]) -> Settings:

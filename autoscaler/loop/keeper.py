@@ -49,6 +49,7 @@ class GroupKeeper:
         self._touched: set[GroupName] = set()
         self._touch = anyio.Event()
         self._aged: set[InstanceId] = set()
+        self._told_none = False
 
     def touch(self, names: Collection[GroupName]) -> None:
         """Have these groups read again soon."""
@@ -93,6 +94,11 @@ class GroupKeeper:
             return
         before = self._source.groups
         groups = await self._source.refresh(names)
+        if not groups and not self._told_none:
+            self._told_none = True
+            log.warning(
+                "groups.none_selected", detail="no Auto Scaling group matches the flags; nothing can be launched"
+            )
         await self._learn_ages(groups)
         self._ledger.settle(groups)
         if groups != before:

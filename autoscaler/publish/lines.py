@@ -11,12 +11,14 @@ from collections import Counter
 
 from structlog.typing import FilteringBoundLogger
 
-from autoscaler.core.decision import Decision, Launch, LaunchResult, Outcome, RefusalKind, Why
-from autoscaler.publish.reasons import groups_by_reason, join_some
+from autoscaler.core.decision import Decision, Launch, LaunchResult, Outcome, RefusalKind, Verdict, Why
+from autoscaler.core.model import PodKey
+from autoscaler.publish.reasons import groups_by_reason, identity, join_some
 from autoscaler.publish.report import Answer, PassReport, WaveReport, answer_of
 
 _LOUD = {RefusalKind.CONFIGURATION, RefusalKind.UNKNOWN, RefusalKind.LIMIT}
 _GROUPS = 6
+_FATES = 5  # lines a pass; the figures count all
 
 
 def log_wave(log: FilteringBoundLogger, report: WaveReport) -> None:
@@ -59,6 +61,38 @@ def log_pass(log: FilteringBoundLogger, report: PassReport) -> None:
         **figures,
         **times,
     )
+
+
+def log_waiting(log: FilteringBoundLogger, report: WaveReport, told: frozenset[str]) -> frozenset[str]:
+    """One line for all pods of a fate that nobody serves; what `told` holds is not said again.
+
+    Says how many, an example, and each reason with its groups. Returns what was told by now.
+    """
+    if report.decision.undecided:
+        return told
+    alike: dict[object, list[PodKey]] = {}
+    verdicts: dict[object, Verdict] = {}
+    for key, verdict in report.decision.verdicts.items():
+        if verdict.outcome in (Outcome.WAITING, Outcome.UNSCHEDULABLE):
+            alike.setdefault(identity(verdict), []).append(key)
+            verdicts[identity(verdict)] = verdict
+    now = set()
+    for kind, keys in sorted(alike.items(), key=lambda item: (-len(item[1]), min(item[1])))[:_FATES]:
+        verdict = verdicts[kind]
+        reasons = {str(why): join_some(groups, _GROUPS) for why, groups in groups_by_reason(verdict)}
+        own = [str(reason) for reason in verdict.reasons]
+        saying = f"{verdict.outcome} {own} {reasons}"
+        now.add(saying)
+        if saying not in told:
+            log.info(
+                "pods.not_served",
+                outcome=str(verdict.outcome),
+                pods=len(keys),
+                example=str(min(keys)),
+                own_reasons=own,
+                reasons=reasons,
+            )
+    return frozenset(now)
 
 
 def _passed_over(launch: Launch, decision: Decision) -> dict[str, str]:

@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from autoscaler.core.model import Uid
 from autoscaler.metrics import Metrics
 from autoscaler.publish.events import Anchors, Event, events
-from autoscaler.publish.lines import log_pass, log_wave
+from autoscaler.publish.lines import log_pass, log_waiting, log_wave
 from autoscaler.publish.numbers import count_node_time, count_pass, count_reactions, count_wave
 from autoscaler.publish.report import PassReport, WaveReport
 
@@ -27,6 +27,7 @@ class Publisher:
         self._log = log
         self._anchors = anchors
         self._measured: set[Uid] = set()
+        self._not_served: frozenset[str] = frozenset()
         self._told_at: datetime | None = None
 
     def tell_wave(self, report: WaveReport) -> tuple[Event, ...]:
@@ -34,6 +35,7 @@ class Publisher:
         self._measured |= count_reactions(self._metrics, report, self._measured)
         count_wave(self._metrics, report)
         log_wave(self._log, report)
+        self._not_served = log_waiting(self._log, report, self._not_served)
         return events(report, self._anchors)
 
     def tell_pass(self, report: PassReport) -> None:

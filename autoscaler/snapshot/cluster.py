@@ -27,6 +27,7 @@ CONFIG_MAPS = ("cluster-autoscaler-priority-expander", "priority-autoscaler", "p
 _PAGE = 500
 _ATTEMPTS = 3  # a list so long that its first pages were compacted away meanwhile is begun again
 _ABSENT = (403, 404)
+_NOT_SERVED = 404  # of a kind that few clusters have, nothing to tell
 _HEAD = b'{"apiVersion":"v1","kind":"List","items":['
 _PAGES: msgspec.json.Decoder[WirePage[msgspec.Raw]] = msgspec.json.Decoder(WirePage[msgspec.Raw])
 
@@ -62,7 +63,7 @@ class ClusterWriter:
                 refusal = error
             else:
                 return
-        if refusal is not None:
+        if refusal is not None and not (part.kind == "CapacityBuffer" and refusal.status == _NOT_SERVED):
             self._tell(f"{part.kind}: left out: {refusal}")
 
     async def _write_part(self, part: Part) -> None:

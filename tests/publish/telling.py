@@ -73,7 +73,11 @@ def crisis() -> Decision:
             PodKey("shop", "old"): Verdict(outcome=Outcome.FITS_EXISTING, node=NodeName("ip-10-0-0-9")),
         },
         drains=(
-            Drain(node=NodeName("ip-10-0-0-1"), cause=DrainCause.RETURN_TO_SPOT, pods=(PodKey("shop", "b"), PodKey("shop", "a"))),
+            Drain(
+                node=NodeName("ip-10-0-0-1"),
+                cause=DrainCause.RETURN_TO_SPOT,
+                pods=(PodKey("shop", "b"), PodKey("shop", "a")),
+            ),
         ),
         removals=(Removal(group=GroupName("spot-a"), instance=InstanceId("i-1"), decrement=True, reason="NoNode"),),
         kept={NodeName("ip-10-0-0-2"): (Objection(Why.TOO_YOUNG, "5m"),)},

@@ -229,6 +229,7 @@ class TestPublisher:
             ("scale_up.refused", "info"),
             ("scale_up.refused", "warning"),
             ("instance.removal_chosen", "info"),
+            ("pods.not_served", "info"),
             ("pass.finished", "info"),
         ]
         summary = captured.entries[-1]
@@ -241,6 +242,17 @@ class TestPublisher:
         report = WaveReport(snapshot=world(), decision=crisis(), results=results)
         Publisher(Metrics(), log, ANCHORS).tell_wave(report)
         assert [line.get("passed_over") for line in captured.entries[:2]] == [{"InBackoff": "spot-a"}, {}]
+
+    def test_why_pods_are_not_served_is_said_once_while_it_stays_so(self) -> None:
+        captured = LogCapture()
+        log = structlog.wrap_logger(None, processors=[captured], wrapper_class=structlog.make_filtering_bound_logger(0))
+        publisher = Publisher(Metrics(), log, ANCHORS)
+        report = WaveReport(snapshot=world(), decision=crisis())
+        publisher.tell_wave(report)
+        publisher.tell_wave(report)
+        (line,) = [line for line in captured.entries if line["event"] == "pods.not_served"]
+        assert (line["outcome"], line["pods"]) == ("unschedulable", 1)
+        assert line["reasons"]
 
     def test_a_dry_run_tells_what_it_would_do(self) -> None:
         captured = LogCapture()
