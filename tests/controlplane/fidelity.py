@@ -135,7 +135,7 @@ class Fidelity:
         self._oracle.wait_for_nodes(bought)
         self._cluster.wait_daemons()
         rest = {name: node for name, node in promises.places.items() if node in bought or name in late}
-        self._oracle.bind((waiting[name], node) for name, node in rest.items())
+        self._bind_promised(waiting, rest, promises.turns)
         places = {name: promises.places.get(name) for name in waiting}
         self._oracle.bind((waiting[name], ANY) for name, node in places.items() if node is None)
         self.score.nodes_bought += len(bought)
@@ -144,6 +144,19 @@ class Fidelity:
         free = [waiting[name] for name in promises.places if "volumes" not in waiting[name]["spec"]]
         self.score.left_free += len(free)
         self.score.second_pass += len(self._oracle.bind((pod, ANY) for pod in free))
+
+    def _bind_promised(
+        self, waiting: Mapping[str, Json], places: Mapping[str, str], turns: Sequence[Sequence[str]]
+    ) -> None:
+        """Bind in the plan's order: all in a row, and where that fails class by class, each until nothing moves."""
+        if not self._oracle.bind((waiting[name], node) for name, node in places.items()):
+            return
+        self._delete([waiting[name] for name in places])
+        left = dict(places)
+        for turn in (*turns, list(places)):
+            now = [name for name in turn if name in left]
+            unbound = self._oracle.bind((waiting[name], left[name]) for name in now)
+            left = {name: node for name, node in left.items() if name not in now or name in unbound}
 
     def _judge(self, world: World, places: Mapping[str, str | None], bought: set[str]) -> None:
         pods = {pod["metadata"]["name"]: pod for pod in self._cluster.pods()}

@@ -23,11 +23,16 @@ PROMISED = (Outcome.LAUNCH, Outcome.FITS_EXISTING)
 
 @dataclass
 class Promises:
-    """The decision, the new nodes as manifests in the order of buying, and each promised pod's node by name."""
+    """The decision, the new nodes as manifests in the order of buying, and each promised pod's node by name.
+
+    `turns` are the pods for new nodes, class by class as they were placed;
+    within a class nobody knows which of the equal pods came first.
+    """
 
     decision: Decision
     nodes: list[Json] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
+    turns: list[list[str]] = field(default_factory=list)
 
 
 def promises_of(snapshot: Snapshot) -> Promises:
@@ -43,7 +48,8 @@ def promises_of(snapshot: Snapshot) -> Promises:
             for taken, (_, each) in zip(contents, run.contents, strict=True):
                 here = taken[number * each : (number + 1) * each]
                 found.places.update((pod.name, node["metadata"]["name"]) for pod in here)
-    order = {pod.name: number for number, pod in enumerate(pod for _, pods in layout.wanted for pod in pods)}
+    found.turns = [[pod.name for pod in pods] for _, pods in layout.wanted]
+    order = {name: number for number, name in enumerate(name for turn in found.turns for name in turn)}
     found.places = dict(sorted(found.places.items(), key=lambda item: order.get(item[0], -1)))
     promised = {key.name for key, each in found.decision.verdicts.items() if each.outcome in PROMISED}
     assert promised == found.places.keys()
