@@ -92,7 +92,7 @@ class Interner:
         for wire in owners or ():
             if wire.controller:
                 owner = self._owners.get(wire.uid)
-                if owner is None or owner.name != wire.name:
+                if owner is None or (owner.kind, owner.name) != (wire.kind, wire.name):
                     owner = OwnerRef(wire.kind, wire.name, Uid(wire.uid), wire.api_version)
                     self._owners[wire.uid] = owner
                 return owner

@@ -55,8 +55,14 @@ class Bidding:
         if not reasons and cause is not None:
             self.bids.append(Bid(case=case, cause=cause, holds=tuple(self._holds(case, cause))))
 
-    def offer_return(self, case: Case) -> bool:
-        """Let an on-demand node bid for the return to spot; tell whether it may hope for it."""
+    def may_return(self, case: Case) -> bool:
+        """Tell whether an on-demand node is old enough to look further; else note why not."""
+        flag = self.snapshot.policy.scale_down.on_demand_min_age
+        is_young = flag is None or self.snapshot.at - case.node.created < flag
+        return not is_young or self.offer_return(case, is_sure=False)
+
+    def offer_return(self, case: Case, *, is_sure: bool = True) -> bool:
+        """Let an on-demand node bid for the return to spot; tell whether it may. Unless `is_sure`, it only tells."""
         policy, at = self.snapshot.policy.scale_down, self.snapshot.at
         excused = DISABLED_BY_US in case.node.annotations
         reasons = [one for one in case.standing if not (excused and one.why is Why.SCALE_DOWN_DISABLED_ANNOTATION)]
@@ -72,6 +78,8 @@ class Bidding:
         if reasons:
             self._add(case, reasons)
             return False
+        if not is_sure:
+            return True
         holds = (*self._general(DrainCause.RETURN_TO_SPOT), *self._retry(case))
         self.bids.append(Bid(case=case, cause=DrainCause.RETURN_TO_SPOT, holds=holds))
         return True

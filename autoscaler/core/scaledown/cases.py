@@ -6,7 +6,7 @@ A node that is surely too full for anything is not looked at pod by pod.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from autoscaler.core.scaleup.template import is_startup_taint
 from autoscaler.core.snapshot import Snapshot
 
 DISABLED = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
+ENABLED = "k8s.io/cluster-autoscaler-enabled"
 DISABLED_BY_US = "priority-autoscaler/scale-down-disabled"  # beside the other: that one is ours, and binds others only
 STAMP = "priority-autoscaler/drain"  # of a drain of ours, on its node
 DELETION_LASTS = timedelta(minutes=5)  # a taint without a stamp that is older is left over from a dead process
@@ -72,7 +73,7 @@ class Roster:
     pods: Mapping[NodeName, list[Pod]] = field(default_factory=dict)  # of those that were looked at, and of the going
 
 
-def take_cases(snapshot: Snapshot, index: Index, book: Rulebook, returnable: Mapping[GroupName, object]) -> Roster:
+def take_cases(snapshot: Snapshot, index: Index, book: Rulebook, returnable: Collection[GroupName]) -> Roster:
     """Look at every node; `returnable` names the groups whose nodes may return to spot."""
     found = Roster()
     for node in index.nodes.values():
@@ -97,7 +98,7 @@ def _sort(found: Roster, node: Node, snapshot: Snapshot, index: Index) -> None:
     if is_going(node, snapshot.at) or (instance is not None and instance.lifecycle is Lifecycle.LEAVING):
         found.going[node.name] = group
         found.kept[node.name] = (Objection(Why.CURRENTLY_BEING_DELETED),)
-    elif group is None or instance is None:
+    elif group is None or instance is None or node.annotations.get(ENABLED) == "false":
         found.kept[node.name] = (Objection(Why.NOT_AUTOSCALED, _why_not_ours(node)),)
     elif instance.lifecycle is Lifecycle.PARKED:
         found.kept[node.name] = (Objection(Why.NOT_IN_SERVICE, f"{instance.id} is in standby or in a warm pool"),)
@@ -124,6 +125,8 @@ def is_going(node: Node, at: datetime) -> bool:
 def _why_not_ours(node: Node) -> str:
     if not node.provider_id:
         return "it has no providerID"
+    if node.annotations.get(ENABLED) == "false":
+        return f"{ENABLED}: false"
     if node.instance_id is None:
         return f"{node.provider_id} is no EC2 instance"
     return f"{node.instance_id} is in no group of ours"

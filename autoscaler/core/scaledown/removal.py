@@ -57,16 +57,15 @@ def choose_removals(layout: Layout, verdicts: Mapping[PodKey, Verdict]) -> Remov
     )
     tiers = tiers_of(snapshot)
     markets = sources(snapshot, tiers)
-    roster = take_cases(snapshot, index, book, markets)
+    roster = take_cases(snapshot, index, book, [name for name, one in markets.items() if one is Market.ON_DEMAND])
     bidding = Bidding(snapshot, read_gates(snapshot, index, verdicts))
     for case in roster.cases:
         bidding.offer(case)
-    hopeful = [case for case in roster.cases if _may_hope(case, markets)]
+    hopeful = [case for case in roster.cases if _may_hope(case, markets) and bidding.may_return(case)]
     round_ = Round(layout=layout, book=book, roster=roster, bidding=bidding, markets=markets)
     if bidding.bids or hopeful:
-        order = going_order([*{bid.case.name: bid.case for bid in bidding.bids}.values()], tiers, ())
-        ahead = going_order(hopeful, tiers, [case.name for case in hopeful])
-        order = [*ahead, *(case for case in order if case not in ahead)]
+        able = {case.name: case for case in (*hopeful, *(bid.case for bid in bidding.bids))}
+        order = going_order(able.values(), tiers, [case.name for case in hopeful])
         round_.play(set_stage(layout, roster, book, order), hopeful)
     return round_.result()
 
