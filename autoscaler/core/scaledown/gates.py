@@ -28,6 +28,7 @@ class Gates:
 
     all: tuple[Objection, ...] = ()
     evictions: tuple[Objection, ...] = ()
+    next_at: datetime | None = None  # when a window opens or closes
 
 
 def read_gates(snapshot: Snapshot, index: Index, verdicts: Mapping[PodKey, Verdict]) -> Gates:
@@ -45,7 +46,8 @@ def read_gates(snapshot: Snapshot, index: Index, verdicts: Mapping[PodKey, Verdi
     closed += _unready(index.nodes.values(), snapshot)
     pending = [(pod, verdicts[pod.key]) for pod in index.census.pending if pod.spec.priority > 0]
     closed += _starving(pending, at)
-    return Gates(all=tuple(closed), evictions=tuple(_served_first(pending)))
+    changes = [moment for window in windows if (moment := window.next_change(at)) is not None]
+    return Gates(all=tuple(closed), evictions=tuple(_served_first(pending)), next_at=min(changes, default=None))
 
 
 def _unready(nodes: Iterable[Node], snapshot: Snapshot) -> Iterable[Objection]:

@@ -58,7 +58,8 @@ def choose_removals(layout: Layout, verdicts: Mapping[PodKey, Verdict]) -> Remov
     tiers = tiers_of(snapshot)
     markets = sources(snapshot, tiers)
     roster = take_cases(snapshot, index, book, [name for name, one in markets.items() if one is Market.ON_DEMAND])
-    bidding = Bidding(snapshot, read_gates(snapshot, index, verdicts))
+    gates = read_gates(snapshot, index, verdicts)
+    bidding = Bidding(snapshot, gates, next_at=gates.next_at)
     for case in roster.cases:
         bidding.offer(case)
     hopeful = [case for case in roster.cases if _may_hope(case, markets) and bidding.may_return(case)]
