@@ -58,3 +58,22 @@ def test_as_long_as_spot_is_dry_nothing_moves_and_little_is_asked() -> None:
             assert not stage.requests("/eviction$")
             assert len(stage.launches("spot-a")) - before <= 3 * 12
             assert len(stage.instances("od-a")) == 1
+
+
+def test_dry_again_in_the_middle_no_node_goes_without_its_replacement() -> None:
+    with Stage.open() as stage:
+        in_crisis(stage, 2, 8)
+        with stage.controller(*RETURN):
+            wait_for(lambda: all_run(stage, 2, 8), "the pods to run on demand")
+            nodes = len(stage.instances("od-a"))
+            audit = Audit(stage)
+            stage.aws.set_pool(market="spot", free=1)
+            wait_for(lambda: audit.nodes_gone >= 1, "a node to go")
+            pause(8)
+            assert len(stage.instances("od-a")) + len(stage.instances("spot-a")) >= nodes
+            assert stage.instances("od-a")
+            assert audit.clean(), vars(audit)
+            stage.aws.set_pool(market="spot", free=None)
+            wait_for(lambda: not stage.instances("od-a"), "the rest to go", 90)
+            wait_for(lambda: all_run(stage, 2, 8), "the pods to run on spot")
+            assert audit.clean(), vars(audit)
