@@ -80,11 +80,21 @@ class Cluster:
 
     def sweep(self) -> None:
         """Take everything away that tests have made."""
+
+        def is_clean() -> bool:
+            if not self.pods() and not self.nodes():
+                return True
+            self._delete_all()  # again: a controller may have made new pods before it heard that it should not
+            return False
+
+        self._delete_all()
+        wait_for(is_clean, "the swept objects to be gone")
+
+    def _delete_all(self) -> None:
         collections = [path.format(f"namespaces/{NAMESPACE}") for path in _SWEPT]
         self.client.at_once(self.client.delete, collections[:_OWNERS])  # what would make new pods goes first
         self.client.at_once(self.client.delete, collections[_OWNERS:])
         self.client.delete("/api/v1/nodes", labelSelector=OURS)
-        wait_for(lambda: not self.pods() and not self.nodes(), "the swept objects to be gone")
 
     def add_nodes(self, manifests: Iterable[Json]) -> None:
         """Create hollow nodes that are Ready; returns once nothing keeps pods off but their own taints."""
