@@ -24,7 +24,7 @@ from autoscaler.core.snapshot import Snapshot
 from autoscaler.errors import KubernetesError
 from autoscaler.kubernetes.draining.engine import DrainOrder, DrainTools, NodeDrain
 from autoscaler.kubernetes.draining.evictor import Result
-from autoscaler.kubernetes.draining.marks import Unmark
+from autoscaler.kubernetes.draining.marks import Unmark, candidate_since
 from autoscaler.kubernetes.draining.nodes import NodeWriter
 from autoscaler.kubernetes.draining.shunning import Shunning
 from autoscaler.loop.ledger import Ledger
@@ -44,7 +44,11 @@ GOING_FOR = timedelta(minutes=5)  # a Node that outlives its instance longer tha
 
 @dataclass(frozen=True, kw_only=True)
 class DrainParts:
-    """What a Drainer works with. `pause` is the time before a second attempt on a node; it doubles."""
+    """What a Drainer works with.
+
+    `pause` is the time before a second attempt on a node; it doubles. Soft
+    taints younger than `soft_taint_ttl` at the start keep their nodes' unneeded time.
+    """
 
     hands: Hands
     ledger: Ledger
@@ -53,6 +57,7 @@ class DrainParts:
     shunning: Shunning
     nodes: NodeWriter
     pause: timedelta
+    soft_taint_ttl: timedelta
 
 
 class Drainer:
@@ -102,8 +107,17 @@ class Drainer:
             identity=self._tools.identity,
             is_first=not self._has_looked,
         )
+        if not self._has_looked:
+            self._inherit(snapshot)
         self._has_looked = True
         return found
+
+    def _inherit(self, snapshot: Snapshot) -> None:
+        """Take over since when nodes are unneeded from soft taints that are young enough."""
+        soft = {node.name: since for node in snapshot.nodes if (since := candidate_since(node)) is not None}
+        young = {name: since for name, since in soft.items() if snapshot.at - since < self._parts.soft_taint_ttl}
+        self._parts.ledger.note_unneeded(young)
+        self._parts.pace.ring()
 
     def _is_busy(self, name: NodeName) -> bool:
         return name in self._running or name in self._settling

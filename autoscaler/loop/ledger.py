@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from autoscaler.core.decision import Cause, LaunchResult, Removal
-from autoscaler.core.model import GroupFault, GroupName, Instance, InstanceId, Lifecycle, NodeGroup
+from autoscaler.core.model import GroupFault, GroupName, Instance, InstanceId, Lifecycle, NodeGroup, NodeName
 from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaledown.outcome import DrainOutcome, Ending
 from autoscaler.core.scaleup.capacity import CapacityMemory
@@ -116,6 +116,13 @@ class Ledger:
             merged = merge(self.scale_down, decided)
             blocked = {node: until for node, until in merged.blocked.items() if until > at}
             self.scale_down = replace(merged, unneeded=decided.unneeded, waiting=decided.waiting, blocked=blocked)
+
+    def note_unneeded(self, since: Mapping[NodeName, datetime]) -> None:
+        """Let nodes that are unneeded now have been so for longer."""
+        self.changes += 1
+        known = self.scale_down.unneeded
+        older = {node: min(at, known[node]) for node, at in since.items() if node in known}
+        self.scale_down = replace(self.scale_down, unneeded={**known, **older})
 
     def note_drain(self, outcome: DrainOutcome, until: datetime) -> None:
         """Remember how a drain ended; before `until` no other attempt is made on its node."""

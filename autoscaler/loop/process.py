@@ -255,6 +255,7 @@ class Process:
             shunning=Shunning(nodes, *soft),
             nodes=nodes,
             pause=config.unremovable_node_recheck_timeout,
+            soft_taint_ttl=config.node_deletion_candidate_ttl,
         )
         tools = DrainTools(
             api=api,

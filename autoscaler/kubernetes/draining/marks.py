@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -23,6 +23,8 @@ CANDIDATE = "DeletionCandidateOfClusterAutoscaler"
 STAMP = "priority-autoscaler/drain"
 NOT_BALANCED = "node.kubernetes.io/exclude-from-external-load-balancers"
 DELAYS_DELETION = "delay-deletion.cluster-autoscaler.kubernetes.io/"
+
+_LONGEST_MOMENT = 11  # digits of a unix time that a datetime holds
 
 Document = dict[str, Any]
 
@@ -71,6 +73,14 @@ def is_marked(node: Node) -> bool:
 def is_candidate(node: Node) -> bool:
     """Tell whether a Node carries the soft taint."""
     return any(taint.key == CANDIDATE for taint in node.taints)
+
+
+def candidate_since(node: Node) -> datetime | None:
+    """Return since when a Node carries the soft taint; None without one that says so."""
+    for taint in node.taints:
+        if taint.key == CANDIDATE and taint.value.isdecimal() and len(taint.value) <= _LONGEST_MOMENT:
+            return datetime.fromtimestamp(int(taint.value), UTC)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
