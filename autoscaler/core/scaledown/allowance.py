@@ -61,9 +61,9 @@ class Allowance:
         policy, budget, totals = self.policy, self.policy.budget, self.totals
         if budget is None or budget.cluster is None:
             if self.nodes >= policy.max_parallelism:
-                yield f"{self.nodes} nodes are going, --max-scale-down-parallelism is {policy.max_parallelism}"
+                yield f"{self.nodes} going already, --max-scale-down-parallelism is {policy.max_parallelism}"
             if case.moving and self.drains >= policy.max_drain_parallelism:
-                yield f"{self.drains} nodes are drained, --max-drain-parallelism is {policy.max_drain_parallelism}"
+                yield f"{self.drains} drained already, --max-drain-parallelism is {policy.max_drain_parallelism}"
         if budget is None:
             return
         group, zone = case.group.name, case.instance.zone
