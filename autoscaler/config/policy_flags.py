@@ -118,7 +118,7 @@ class ScaleDownFlags:
     scale_down_delay_after_failure: Span = flag(3 * MINUTE, "pause after a failed removal")
     scale_down_delay_type_local: Switch = flag(False, "these pauses hold for each group by itself")
     scale_down_simulation_timeout: PositiveSpan = flag(30 * SECOND, "time for looking for unneeded nodes")
-    unremovable_node_recheck_timeout: Span = flag(5 * MINUTE, "pause before another drain of a node where one failed; it doubles")
+    unremovable_node_recheck_timeout: Span = flag(5 * MINUTE, "pause after a failed drain of a node; it doubles")
     ignore_daemonsets_utilization: Switch = flag(False, "leave DaemonSet pods out of the utilization")
     ignore_mirror_pods_utilization: Switch = flag(False, "leave mirror pods out of the utilization")
     skip_nodes_with_custom_controller_pods: Switch = flag(True, "pods of unknown controllers keep their node")
