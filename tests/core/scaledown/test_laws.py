@@ -14,7 +14,8 @@ from autoscaler.core.decision import Cause, Decision, DrainCause, Outcome
 from autoscaler.core.model import Market, Node, Pod
 from autoscaler.core.planner import plan
 from autoscaler.core.snapshot import Snapshot
-from tests.core.scaledown.clusters import SAFE, clusters, group_of, have_places, is_free_to_take, residents
+from tests import builders
+from tests.core.scaledown.clusters import GOING, SAFE, clusters, group_of, have_places, is_free_to_take, residents
 from tests.worlds import carried_out, shuffled
 
 law: Callable[..., Callable[..., None]] = settings(max_examples=80, derandomize=True, deadline=None)
@@ -155,6 +156,9 @@ def test_what_was_bought_for_a_return_is_not_bought_again(world: Snapshot) -> No
     if not bought:
         return
     waiting = replace(first.scale_down, added={}) if first.scale_down is not None else None
-    second = plan(replace(carried_out(world, first), scale_down=waiting))
+    draining = {drain.node for drain in first.drains}
+    going = (builders.taint(GOING),)
+    nodes = tuple(replace(one, taints=going) if one.name in draining else one for one in world.nodes)
+    second = plan(replace(carried_out(world, first), nodes=nodes, scale_down=waiting))
     again = [one for one in second.launches if one.cause is Cause.RETURN_TO_SPOT]
     assert not again
