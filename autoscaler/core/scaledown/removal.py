@@ -209,7 +209,7 @@ class Trying:
         attempt = self.exchange.attempt(case, Cause.RETURN_TO_SPOT if returns else Cause.PENDING)
         if attempt.step is Step.NONE:
             self.round_.keep(case, attempt.reasons)
-        elif attempt.step is Step.DRAIN:
+        elif attempt.step is Step.DRAIN and case.name not in self.stage.claimed:
             self._go(case, cause)
         else:
             self.allowance.take(case)
@@ -255,7 +255,9 @@ class Trying:
             if case.name in self.stage.yard.closed:
                 continue  # it goes for another cause
             limits = (*self.minima.objections(case), *self.allowance.objections(case))
-            reasons = self._is_taken(case) or limits or self._pdb_objections(case)
+            goes_on = case.name in self._waiting() and case.name in self.stage.claimed  # its replacement is bought
+            taken = () if goes_on else self._is_taken(case)
+            reasons = taken or limits or self._pdb_objections(case)
             if reasons:
                 self.round_.keep(case, reasons)
             else:
