@@ -79,8 +79,8 @@ def _play(story: Story, pace: Pace, timeline: Timeline) -> int:
     timeline.say(Line(Tone.TITLE, f"The story ended as told, {totals}."))
     for line in (
         "next  autoscaler simulate --help    one decision, offline, for your own cluster",
-        "      autoscaler demo --story FILE  a story of your own, written as this one:",
-        f"                                    {_short(PACKAGED)}",
+        "      autoscaler demo --story FILE  a story of your own, written as",
+        f"                {_short(PACKAGED)}",
         "      README.md                     how it decides, and how to install it",
     ):
         timeline.say(Line(Tone.VERBATIM, line))

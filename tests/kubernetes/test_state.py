@@ -75,7 +75,7 @@ async def cluster() -> AsyncIterator[Cluster]:
 MEMORY = ScaleDownMemory(
     unneeded={NodeName("n1"): NOW - timedelta(minutes=4)},
     waiting={NodeName("n2"): NOW},
-    blocked={NodeName("n3"): NOW + timedelta(minutes=5)},
+    blocked={NodeName("n3"): NOW + timedelta(days=1)},  # however late this test runs
     added={GroupName("spot-a"): NOW},
     removed={GroupName("spot-b"): NOW},
     failed={GroupName("od-a"): NOW},
