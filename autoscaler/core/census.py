@@ -86,11 +86,17 @@ class CensusTaker:
     def __init__(self, cutoff: int) -> None:
         self._cutoff = cutoff
         self._used: dict[NodeName, Use] = {}
+        self._own: dict[NodeName, dict[str, int]] = {}  # amounts that no view shares yet: these may be changed
         self._pending: dict[Uid, Pod] = {}
         self._repelling: dict[Uid, Pod] = {}
 
     def change(self, before: Pod | None, after: Pod | None) -> None:
         """Take in that a pod came (`before` None), changed, or went (`after` None)."""
+        if before is None and after is not None and after.node is not None and not after.spec.anti_affinity:
+            node = held_node(after, self._cutoff)  # the usual case of a first list, which has very many of them
+            if node is not None:
+                self._add(node, after, 1)
+            return
         old, new = self._holds(before), self._holds(after)
         if old != new or (before is not None and after is not None and before.spec is not after.spec):
             if old is not None and before is not None:
@@ -108,6 +114,7 @@ class CensusTaker:
 
     def view(self) -> Census:
         """Return the count as it is now; it stays as it is."""
+        self._own.clear()
         return Census(
             cutoff=self._cutoff,
             used=dict(self._used),
@@ -119,24 +126,24 @@ class CensusTaker:
         return None if pod is None else held_node(pod, self._cutoff)
 
     def _add(self, node: NodeName, pod: Pod, sign: int) -> None:
-        use = self._used.get(node, UNUSED)
-        amounts = dict(use.amounts)  # a copy: views that were given out share the old one
+        amounts = self._own.get(node)
+        if amounts is None:
+            use = self._used.get(node, UNUSED)
+            amounts = self._own[node] = dict(use.amounts)
+            self._used[node] = Use(amounts, use.ports)
         for name, amount in pod.spec.requests.items():
             left = amounts.get(name, 0) + sign * amount
             if left:
                 amounts[name] = left
             else:
                 amounts.pop(name, None)
-        ports = use.ports
         if pod.spec.host_ports:
-            kept = list(ports)
+            kept = list(self._used[node].ports)
             for port in pod.spec.host_ports:
                 if sign > 0:
                     kept.append(port)
                 else:
                     kept.remove(port)
-            ports = tuple(kept)
-        if amounts or ports:
-            self._used[node] = Use(amounts, ports)
-        else:
-            self._used.pop(node, None)
+            self._used[node] = Use(amounts, tuple(kept))
+        if not amounts and not self._used[node].ports:
+            del self._used[node], self._own[node]
