@@ -48,7 +48,7 @@ class Interner:
 
     def __init__(self, priorities: PriorityClasses = NO_PRIORITY_CLASSES) -> None:
         self._priorities = priorities
-        self._encode = msgspec.json.Encoder(order="deterministic").encode
+        self._encode = msgspec.msgpack.Encoder().encode  # the API server writes maps in order of their keys
         self._specs: dict[bytes, PodSpec] = {}
         self._labels: dict[bytes, Labels] = {}
         self._owners: dict[str, OwnerRef] = {}
