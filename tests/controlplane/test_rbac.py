@@ -51,16 +51,6 @@ SOON = {
 NOT_IN_THIS_STORY = {
     ("", "events", "patch"),  # an event that repeats
     ("coordination.k8s.io", "leases", "watch"),  # a standby
-} | {
-    (group, resource, verb)  # kinds that the caches are going to follow
-    for group, resource in (
-        ("", "persistentvolumes"),
-        ("", "persistentvolumeclaims"),
-        ("storage.k8s.io", "csinodes"),
-        ("storage.k8s.io", "csistoragecapacities"),
-        ("storage.k8s.io", "storageclasses"),
-    )
-    for verb in ("list", "watch")
 }
 
 

@@ -17,14 +17,6 @@ from tests.deploy.chart import ROOT, VALUES, render
 
 IAM = ROOT / "deploy" / "iam"
 NOWHERE = "http://127.0.0.1:1"
-# What a placement depends on; permitted already, and to be followed.
-VOLUMES = {
-    ("", "persistentvolumes"),
-    ("", "persistentvolumeclaims"),
-    ("storage.k8s.io", "storageclasses"),
-    ("storage.k8s.io", "csinodes"),
-    ("storage.k8s.io", "csistoragecapacities"),
-}
 CONFIG_MAPS = {PRIORITY_CONFIG_MAP, POLICY_CONFIG_MAP}
 EVENTS = {("", "events", "create", ""), ("", "events", "patch", "")}
 DRAINS = {
@@ -59,8 +51,7 @@ async def test_what_is_followed_can_be_read_and_nothing_else() -> None:
     assert {verb for _, _, verb, _ in rules} == {"list", "watch"}
     for verb in ("list", "watch"):
         readable = {(group, resource) for group, resource, can, _ in rules if can == verb}
-        assert resources <= readable
-        assert readable - resources <= VOLUMES
+        assert readable == resources
 
 
 def test_what_may_be_written() -> None:
