@@ -21,7 +21,6 @@ import yaml
 
 from autoscaler.aws import offline as aws_files
 from autoscaler.aws.discovery import Selection
-from autoscaler.aws.known import Bounds
 from autoscaler.config import Config, SimulateInputs
 from autoscaler.config.policy import to_policy
 from autoscaler.core.decision import Decision
@@ -105,10 +104,7 @@ class Simulation:
 
     def _groups(self) -> tuple[NodeGroup, ...]:
         inputs, config = self._inputs, self._config
-        selection = Selection(
-            tags=config.node_group_auto_discovery,
-            bounds={GroupName(spec.name): Bounds(spec.min, spec.max) for spec in config.nodes},
-        )
+        selection = Selection.of(config)
         files = aws_files.Files(
             asgs=self._replies(inputs.asgs),
             launch_templates=self._replies(inputs.launch_templates),

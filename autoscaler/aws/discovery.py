@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from autoscaler.aws.fields import Document
 from autoscaler.aws.known import Bounds
 from autoscaler.aws.shapes import tags_of
+from autoscaler.config import Config
 from autoscaler.core.model import GroupName
 
 
@@ -21,6 +22,12 @@ class Selection:
 
     tags: Mapping[str, str | None] = field(default_factory=dict)
     bounds: Mapping[GroupName, Bounds] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config) -> Selection:
+        """What the flags select."""
+        bounds = {GroupName(spec.name): Bounds(spec.min, spec.max) for spec in config.nodes}
+        return cls(tags=config.node_group_auto_discovery, bounds=bounds)
 
     @property
     def is_empty(self) -> bool:

@@ -23,7 +23,6 @@ from autoscaler.aws.client import connect as connect_aws
 from autoscaler.aws.cloud_config import settings_of
 from autoscaler.aws.discovery import Selection
 from autoscaler.aws.groups import GroupSource
-from autoscaler.aws.known import Bounds
 from autoscaler.aws.refusals import classify
 from autoscaler.config import Config, ConfigError
 from autoscaler.core.decision import LaunchResult
@@ -219,7 +218,7 @@ class Process:
         config = self._config
         self.source = GroupSource(
             aws,
-            selection_of(config),
+            Selection.of(config),
             reserved_profile=None if config.reserved_profile == "auto" else config.reserved_profile,
             static_types=config.aws_use_static_instance_list,
         )
@@ -350,11 +349,3 @@ class Process:
             events = self.recorder
             count_events(self._metrics, sent=events.written, repeated=events.suppressed, dropped=events.failed)
             await anyio.sleep(GAUGES_INTERVAL)
-
-
-def selection_of(config: Config) -> Selection:
-    """Which groups are ours, by the flags."""
-    return Selection(
-        tags=config.node_group_auto_discovery,
-        bounds={GroupName(spec.name): Bounds(spec.min, spec.max) for spec in config.nodes},
-    )

@@ -22,13 +22,11 @@ from autoscaler.aws.client import connect as connect_aws
 from autoscaler.aws.cloud_config import settings_of
 from autoscaler.aws.discovery import Selection
 from autoscaler.aws.fields import Document
-from autoscaler.aws.known import Bounds
 from autoscaler.config import Config, SnapshotInputs
 from autoscaler.config.config import FLAGS
 from autoscaler.config.declare import table
 from autoscaler.config.policy_flags import GroupFlags, LimitFlags, ScaleDownFlags, ScaleUpFlags
 from autoscaler.config.values import render
-from autoscaler.core.model import GroupName
 from autoscaler.kubernetes.transport import KubernetesSettings
 from autoscaler.kubernetes.transport import connect as connect_kubernetes
 from autoscaler.snapshot.account import Account, AccountReader
@@ -86,10 +84,7 @@ async def _write_cluster(config: Config, files: Folder) -> dict[str, int]:
 
 
 async def _read_account(config: Config) -> Account:
-    selection = Selection(
-        tags=config.node_group_auto_discovery,
-        bounds={GroupName(spec.name): Bounds(spec.min, spec.max) for spec in config.nodes},
-    )
+    selection = Selection.of(config)
     async with connect_aws(settings_of(config)) as aws:
         return await AccountReader(aws, _tell).read(selection, static_types=config.aws_use_static_instance_list)
 
