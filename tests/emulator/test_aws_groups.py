@@ -2,33 +2,20 @@
 
 import queue
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from autoscaler.emulator.aws import AwsEmulator, InstanceEvent
-from tests.emulator.aws_worlds import A, B, C, client, failures, group, start, states, wait_in_service, wait_until
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[AwsEmulator]:
-    with start() as aws:
-        yield aws
+from tests.emulator.aws_worlds import A, B, C, client, failures, group, states, wait_in_service, wait_until
 
 
 @pytest.fixture
-def aws(running: AwsEmulator) -> AwsEmulator:
-    """The same process, an empty account."""
-    running.reset()
-    running.control.delays({"launch": 0.02, "boot": 0.05, "terminate": 0.05, "retry": 0.1})
-    return running
-
-
-@pytest.fixture
-def asg(aws: AwsEmulator) -> Any:
-    return client(aws)
+def aws(aws: AwsEmulator) -> AwsEmulator:
+    """The shared account, with the quick delays again: tests here change them."""
+    aws.control.delays({"launch": 0.02, "boot": 0.05, "terminate": 0.05, "retry": 0.1})
+    return aws
 
 
 def desire(asg: Any, name: str, count: int) -> None:

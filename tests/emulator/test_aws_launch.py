@@ -1,6 +1,5 @@
 """LaunchInstances, as AWS tells it: partial success, tokens, zones, limits, markets."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,25 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from autoscaler.emulator.aws import AwsEmulator
-from tests.emulator.aws_worlds import A, B, C, client, group, start, wait_in_service
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[AwsEmulator]:
-    with start() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(running: AwsEmulator) -> AwsEmulator:
-    """The same process, an empty account."""
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def asg(aws: AwsEmulator) -> Any:
-    return client(aws)
+from tests.emulator.aws_worlds import A, B, C, client, group, wait_in_service
 
 
 def launch(asg: Any, name: str, count: int, token: str = "t", **place: Any) -> dict[str, Any]:

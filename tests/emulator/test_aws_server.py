@@ -6,7 +6,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,25 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from autoscaler.emulator.aws import AwsEmulator
-from tests.emulator.aws_worlds import A, client, start, wait_in_service
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[AwsEmulator]:
-    with start() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(running: AwsEmulator) -> AwsEmulator:
-    """The same process, an empty account."""
-    running.reset()
-    return running
-
-
-@pytest.fixture
-def asg(aws: AwsEmulator) -> Any:
-    return client(aws)
+from tests.emulator.aws_worlds import A, client, wait_in_service
 
 
 def control(url: str, what: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
