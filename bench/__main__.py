@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bench.result import Result
 
-BENCHES = ("reaction", "fallback", "pack", "scaledown", "sync", "memory")
-QUICK = ("pack", "scaledown", "memory", "fallback")  # seconds, not minutes
+BENCHES = ("reaction", "fallback", "pack", "plan", "mix", "scaledown", "sync", "memory")
+QUICK = ("pack", "plan", "mix", "scaledown", "memory", "fallback")  # seconds, not minutes
 
 
 def run_bench(name: str) -> Result:

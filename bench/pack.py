@@ -31,11 +31,13 @@ from autoscaler.core.planner import plan
 from autoscaler.core.podspec import PodSpec
 from autoscaler.core.policy import Policy
 from autoscaler.core.resources import Resources
-from autoscaler.core.scaleup.expander import Start, Wish, estimate
+from autoscaler.core.scaleup.demand import Demand, Wish
+from autoscaler.core.scaleup.expander import Start, estimate
 from autoscaler.core.scaleup.families import build_families
 from autoscaler.core.scaleup.offers import open_market
-from autoscaler.core.scaleup.stock import Stock
-from autoscaler.core.scaleup.template import build_templates
+from autoscaler.core.scaleup.stock import Shelves, Stock
+from autoscaler.core.scaleup.template import Overheads, build_templates
+from autoscaler.core.scheduling.aisles import Questions
 from autoscaler.core.scheduling.classes import classify
 from autoscaler.core.scheduling.packing import Packing
 from autoscaler.core.scheduling.topology import Topology
@@ -84,17 +86,23 @@ def _time_estimate(world: Snapshot) -> float:
     """The packing alone, as cluster-autoscaler measures it: classes and market are there already."""
     classes, dimensions = classify(world.pods)
     index = Index(world)
-    market = open_market(world, index, build_templates(index, world.policy), Stock(), dimensions)
+    shelves = Shelves(
+        snapshot=world,
+        index=index,
+        templates=build_templates(index, world.policy),
+        overheads=Overheads((), world.policy),
+        dimensions=dimensions,
+        rank=lambda group: (0, group),
+    )
+    market = open_market(shelves, Stock(), Questions(classes, (), ()))
     (family,) = build_families(market.offers, world.policy)
-    wanted = [
-        Wish(one, len(one.pods), [(offer, offer.per_node(one)) for offer in family.offers])
-        for one in sorted(classes, key=lambda one: -one.request[0])
-    ]
+    wishes = [Wish(one, len(one.pods)) for one in sorted(classes, key=lambda one: -one.request[0])]
+    demand = Demand(wishes, lambda family, one: [(offer, offer.per_node(one)) for offer in family.offers])
     start = Start(market.caps, Topology(world), Packing())
     best = float("inf")
     for _ in range(RUNS):
         began = monotonic()
-        option = estimate(family, wanted, start)
+        option = estimate(family, wishes, demand, start)
         best = min(best, monotonic() - began)
     if option is None or option.packing.nodes != 2595:
         raise ValueError("the estimate does not make 2,595 nodes")

@@ -17,11 +17,12 @@ from autoscaler.core.scaledown.reservations import reserve_places
 from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.buy import Buyer, Purchase
 from autoscaler.core.scaleup.candidates import Candidates, choose_candidates
-from autoscaler.core.scaleup.housing import Housed, fill_again, fill_stock
+from autoscaler.core.scaleup.housing import Housed, Housing
 from autoscaler.core.scaleup.offers import Market, open_market, tiers_of
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
 from autoscaler.core.scaleup.template import Overheads, build_templates
+from autoscaler.core.scheduling.aisles import Questions
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.scheduling.topology import Openings, build_topology
@@ -42,8 +43,12 @@ class Layout:
     stock: Stock
     market: Market
     buyer: Buyer
-    housed: Housed
+    housing: Housing
     wanted: Wanted = field(default_factory=list)
+
+    @property
+    def housed(self) -> Housed:
+        return self.housing.housed
 
     @property
     def purchase(self) -> Purchase:
@@ -87,6 +92,8 @@ def _is_covered(opened: Openings, foreseen: Openings) -> bool:
 
 def _is_strained(layout: Layout) -> bool:
     """Whether some pod on a node to come could be refused by its spread constraints, if the others came first."""
+    if not layout.buyer.topology.is_doubtful:
+        return False
     if any(
         one.bound is not None and one.bound.is_strained(run.view, run.marks)
         for run in layout.purchase.packing.runs
@@ -121,7 +128,8 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     )
     stock = take_stock(shelves)
     reserve_places(stock, shelves)
-    market = open_market(snapshot, index, shelves.templates, stock, dimensions)
+    questions = Questions(classes, index.census.repelling, snapshot.daemonsets)
+    market = open_market(shelves, stock, questions)
     market = limit_attachments(snapshot, index, dimensions, stock, market)
     topology = build_topology(snapshot, index, classes, foreseen)
     settle_residents(topology, shelves, stock, market)
@@ -132,9 +140,10 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
         classes=classes,
         stock=stock,
         market=market,
-        housed=fill_stock(stock, ordered, topology),
+        housing=Housing(stock, topology, questions),
         buyer=Buyer(market, dimensions, snapshot.policy, topology),
     )
+    layout.housing.fill(ordered)
     _buy(layout, ordered)
     return layout
 
@@ -148,7 +157,7 @@ def _buy(layout: Layout, ordered: Sequence[PodClass]) -> None:
         waiting = [(one, pods[-left[id(one)] :]) for one, pods in homeless if one.bound and left.get(id(one))]
         before = len(layout.housed)
         if waiting:
-            fill_again(layout.stock, waiting, layout.housed)
+            layout.housing.fill_again(waiting)
         if len(layout.housed) == before:
             break
         for one, pods in waiting:

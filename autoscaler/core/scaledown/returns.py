@@ -138,7 +138,7 @@ class Exchange:
         for family in buyer.families:
             family.nodes = Counter(self._zones.get(family.name, family.nodes))
         purchase = buyer.buy(load)
-        if set(purchase.left) - purchase.held or not purchase.packing.runs:
+        if set(purchase.left) - purchase.held or not purchase.packing.nodes:
             return tuple(dict.fromkeys(self._against(load, offers, buyer.caps))) or (
                 Objection(Why.NO_PLACE_TO_MOVE_PODS, "no new node takes them all"),
             )

@@ -22,6 +22,7 @@ from autoscaler.core.scaleup import offers as market
 from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Stock, take_stock
+from autoscaler.core.scheduling.aisles import Questions
 from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector, classify
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place
@@ -82,7 +83,8 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)
-    open_market = market.open_market(snapshot, index, shelves.templates, stock, dimensions)
+    questions = Questions(classes, index.census.repelling, snapshot.daemonsets)
+    open_market = market.open_market(shelves, stock, questions)
     open_market = limit_attachments(snapshot, index, dimensions, stock, open_market)
     settle_residents(topology, shelves, stock, open_market)
     stage = Stage(

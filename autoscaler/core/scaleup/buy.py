@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 
 from autoscaler.core.model import Offering
 from autoscaler.core.policy import Policy
-from autoscaler.core.scaleup.expander import Option, Start, Wish, choose
+from autoscaler.core.scaleup.demand import Demand, Wish
+from autoscaler.core.scaleup.expander import Option, Start, choose
 from autoscaler.core.scaleup.families import Family, build_families
 from autoscaler.core.scaleup.offers import Caps, Market, Offer
 from autoscaler.core.scaleup.openings import Hosts, room_on_new
 from autoscaler.core.scheduling.classes import Dimensions, PodClass
 from autoscaler.core.scheduling.packing import Packing
+from autoscaler.core.scheduling.shelf import RunShelf
 from autoscaler.core.scheduling.topology import Topology
 
 
@@ -43,6 +45,7 @@ class Buyer:
         self.families: list[Family] = build_families(market.offers, policy)
         self.caps: Caps = market.caps.copy()
         self.topology = topology
+        topology.begin_purchase()
         self._dimensions = dimensions
         self._policy = policy
         self._tiers = sorted({family.tier for family in self.families}, reverse=True)
@@ -90,27 +93,35 @@ class Buyer:
         """Use the room on nodes already planned, whatever their tier; return the pods placed by class."""
         placed: dict[int, int] = {}
         for one in waiting:
-            count = self.purchase.packing.fill(one, left[id(one)]) if left[id(one)] else 0
+            count = self._fill(one, left[id(one)]) if left[id(one)] else 0
             if count:
                 left[id(one)] -= count
                 placed[id(one)] = count
         return placed
 
+    def _fill(self, one: PodClass, count: int) -> int:
+        packing = self.purchase.packing
+        if one.bound is not None:
+            return RunShelf(one, one.bound, (packing,)).put(count)
+        return packing.fill(one, count)
+
     def hosts(self, family: Family, one: PodClass) -> Hosts:
         """The family's offers whose empty node takes pods of the class, and how many; caps and rules aside."""
-        key = (id(family), id(one))
+        key = (id(family), id(one.fitting))
         found = self._hosts.get(key)
         if found is None:
-            open_now = (offer for offer in family.offers if not offer.objections)
-            found = self._hosts[key] = tuple((o, per_node) for o in open_now if (per_node := o.per_node(one)))
+            found = self._hosts[key] = tuple([(o, per_node) for o in family.open if (per_node := o.per_node(one))])
         return found
 
     def _hosting(self, one: PodClass, families: Iterable[Family]) -> Iterator[Offer]:
         """Yield the offers on whose empty nodes pods of the class may be now, caps aside."""
         rules = one.bound
+        allowed: dict[int, int] = {}  # by view, which many offers share
         for family in families:
             for offer, _ in self.hosts(family, one):
-                if rules is None or room_on_new(rules, offer, self.topology):
+                if rules is not None and id(offer.view) not in allowed:
+                    allowed[id(offer.view)] = room_on_new(rules, offer, self.topology)
+                if rules is None or allowed[id(offer.view)]:
                     yield offer
 
     def _tier_for(self, one: PodClass) -> int | None:
@@ -133,18 +144,17 @@ class Buyer:
 
     def _best(self, tier: int, wanted: Sequence[tuple[PodClass, int]], first: PodClass) -> Option:
         """Pack the classes on each family that can take the first, and return the best packing."""
-        able = [
-            (family, [Wish(one, count, self.hosts(family, one)) for one, count in wanted])
-            for family in self._by_tier[tier]
-            if any(map(self.caps.room, self._hosting(first, (family,))))
-        ]
+        able = [family for family in self._by_tier[tier] if any(map(self.caps.room, self._hosting(first, (family,))))]
+        demand = Demand([Wish(one, count) for one, count in wanted], self.hosts)
         start = Start(self.caps, self.topology, self.purchase.packing)
-        return choose(able, start, self._policy, self._dimensions)
+        return choose(able, demand, start, self._policy, self._dimensions)
 
     def _commit(self, option: Option) -> dict[int, int]:
         self.caps = option.caps
         option.family.nodes = option.zones
-        packing = self.purchase.packing
-        packing.runs = (option.planned.runs or packing.runs) + option.packing.runs
+        planned = option.planned if option.planned.nodes else self.purchase.packing
+        for run in option.packing.runs:
+            planned.add(run)
+        self.purchase.packing = planned
         self.topology.replay(option.deeds)
         return option.placed

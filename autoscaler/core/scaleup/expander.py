@@ -1,36 +1,30 @@
 """Which family of a tier is the best for the pods at hand.
 
 Each candidate is packed from empty nodes with every pod that would buy in
-this tier, in buying order, and the results are compared: most pods placed,
-fewest nodes, least waste, zone skew, name. `--expander` names move their
-criterion to the front; `priority` itself is the tiers, which come first.
+this tier, and the results are compared: most pods placed, fewest nodes, least
+waste, zone skew, name. `--expander` names move their criterion to the front;
+`priority` itself is the tiers, which come first. Families are packed in the
+order of what they could reach at best, until none left can beat the best.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from autoscaler.core.policy import Policy
+from autoscaler.core.scaleup.demand import Demand, Wish
 from autoscaler.core.scaleup.families import Family
 from autoscaler.core.scaleup.offers import Caps
-from autoscaler.core.scaleup.openings import Hosts, Opening
-from autoscaler.core.scheduling.classes import Dimensions, PodClass
+from autoscaler.core.scaleup.openings import Opening
+from autoscaler.core.scheduling.classes import Dimensions
 from autoscaler.core.scheduling.packing import Packing
-from autoscaler.core.scheduling.tally import Tally
 from autoscaler.core.scheduling.topology import Topology
 
+GOOD_ENOUGH = 1.05  # so many times the nodes that no packing can do without; nothing better is looked for
 CRITERIA = {"most-pods": 0, "least-nodes": 1, "least-waste": 2}
-
-
-class Wish(NamedTuple):
-    """Pods of one class that want new nodes, and the family's offers that take them."""
-
-    one: PodClass
-    pods: int
-    hosts: Hosts
 
 
 class Start(NamedTuple):
@@ -67,7 +61,7 @@ class Option(Opening):
         return round(waste, 9)
 
 
-def choose(families: Sequence[tuple[Family, Sequence[Wish]]], start: Start, policy: Policy,
+def choose(families: Sequence[Family], demand: Demand, start: Start, policy: Policy,
            dimensions: Dimensions) -> Option:  # fmt: skip
     """Pack the wishes on each family, and return the best packing; no tally has changed afterwards.
 
@@ -75,22 +69,21 @@ def choose(families: Sequence[tuple[Family, Sequence[Wish]]], start: Start, poli
     all that the next could reach, the others need not be packed.
     """
     best: Option | None = None
+    merit: tuple[object, ...] = ()
     order = criteria(policy)
     is_bounded = order == sorted(order)
-    bounds = [bound(family, wishes, start, dimensions) for family, wishes in families]
-    reaches = [tuple(found[position] for position in order) for found in bounds]
-    ranked = sorted(zip(reaches, families, strict=True), key=lambda row: (row[0], row[1][0].name))
-    for reach, (family, wishes) in ranked:
-        if best is not None and best.merit(dimensions, policy)[: len(reach)] < reach:
+    reaches = []
+    for family in families:
+        found = demand.bound(family, start.planned.nodes, dimensions)
+        reaches.append((tuple([found[position] for position in order]), family.name, family, found[1]))
+    for reach, _, family, least in sorted(reaches, key=lambda row: row[:2]):
+        if best is not None and merit[: len(reach)] < reach:
             break
-        is_full = best is not None and sum(best.placed.values()) == sum(wish.pods for wish in wishes)
-        mark = start.topology.mark()
-        option = estimate(family, wishes, start, best.nodes if best is not None and is_full and is_bounded else None)
-        deeds = start.topology.cut(mark)
-        if option is not None:
-            option.deeds = deeds
-        if best is None or (option is not None and option.merit(dimensions, policy) < best.merit(dimensions, policy)):
-            best = option
+        is_full = best is not None and sum(best.placed.values()) == demand.pods
+        most = best.nodes if best is not None and is_full and is_bounded else None
+        option = try_out(family, demand, start, least, most)
+        if option is not None and (best is None or option.merit(dimensions, policy) < merit):
+            best, merit = option, option.merit(dimensions, policy)
     if best is None:
         raise ValueError("no family to choose from")
     return best
@@ -102,45 +95,45 @@ def criteria(policy: Policy) -> list[int]:
     return list(dict.fromkeys([*wanted, *range(len(CRITERIA))]))
 
 
-def bound(family: Family, wishes: Sequence[Wish], start: Start, dimensions: Dimensions) -> list[float]:
-    """What no packing on the family can beat: pods placed (negative), nodes, waste.
+def try_out(family: Family, demand: Demand, start: Start, least: float, most: int | None = None) -> Option | None:
+    """Pack the wishes on new nodes of one family, and take back what the tallies saw of it.
 
-    Nodes: the sum of the requests over an empty node, and as many as there
-    are pods that must not be on a node together. Where pods may also go to
-    nodes chosen before, nothing but the pods is bounded.
+    The pods that are hardest to place come first. Where that leaves anybody
+    out for want of nodes, it is the order of the wishes that says whom; where
+    it takes many more than the `least` nodes, their order may take fewer.
     """
-    placed = sum(wish.pods for wish in wishes if wish.hosts)
-    if start.planned.runs and any(wish.one.bound is not None for wish in wishes):
-        return [-placed, 0, 0.0]
-    able = [wish for wish in wishes if wish.hosts]
-    total = [0] * len(dimensions.names)
-    lonely: Counter[Tally] = Counter()
-    for one, pods, _ in able:
-        for position, amount in enumerate(one.request):
-            total[position] += amount * pods
-        lonely.update(dict.fromkeys(one.rules.lonely, pods) if one.rules is not None else ())
-    empty = [max(amounts) for amounts in zip(*(offer.free for offer in family.offers), strict=True)]
-    nodes = max((-(-want // have) for want, have in zip(total, empty, strict=True) if want and have > 0), default=0)
-    nodes = max(nodes, max(lonely.values(), default=0))
-    waste = 0.0
-    for name in ("cpu", "memory"):
-        position = dimensions.names.index(name)
-        sizes = [(offer.free[position], offer.template.allocatable[name]) for offer in family.offers]
-        if nodes and all(size for _, size in sizes):
-            unused = min(free / size for free, size in sizes)
-            waste += unused - total[position] / (nodes * min(size for _, size in sizes))
-    return [-placed, nodes, waste - 1e-6]
+    best: Option | None = None
+    hosted = demand.hosted(family).pods
+    for number, wishes in enumerate(demand.orders):
+        mark = start.topology.mark()
+        option = estimate(family, wishes, demand, start, most)
+        deeds = start.topology.cut(mark)
+        if option is None:
+            if number == 0 and most is not None and most <= least * GOOD_ENOUGH:
+                break
+            continue
+        option.deeds = deeds
+        is_full = sum(option.placed.values()) == hosted
+        if best is None or not is_full or option.nodes < best.nodes:
+            best = option
+        if is_full and option.nodes <= least * GOOD_ENOUGH:
+            break
+        most = option.nodes if is_full else most
+    return best
 
 
-def estimate(family: Family, wishes: Sequence[Wish], start: Start, most: int | None = None) -> Option | None:
+def estimate(
+    family: Family, wishes: Iterable[Wish], demand: Demand, start: Start, most: int | None = None
+) -> Option | None:
     """Pack classes, in the order given, on new nodes of one family within the caps.
 
     None when it takes more than `most` nodes.
     """
     option = Option(family, start.caps.copy(), Counter(family.nodes), start.topology)
-    if any(one.bound is not None for one, *_ in wishes):
+    if demand.is_bound:
         option.planned = start.planned.copy()
-    for one, count, hosts in wishes:
+    for one, count in wishes:
+        hosts = demand.hosts(family, one)
         if not hosts:
             continue
         placed = option.place(one, count, hosts)

@@ -39,6 +39,7 @@ class Family:
 
     offers: list[Offer]
     nodes: Counter[Zone] = field(default_factory=Counter)
+    open: list[Offer] = field(default_factory=list)  # those of the offers against which nothing stands
 
     @property
     def name(self) -> str:
@@ -57,19 +58,26 @@ class Family:
 def build_families(offers: Sequence[Offer], policy: Policy) -> list[Family]:
     """Sort offers into families, in name order."""
     families: list[tuple[Kinship, Family]] = []
+    by_trait: dict[object, list[int]] = {}  # numbers of families
     of_group: dict[GroupName, Family] = {}
     for offer in offers:
         family = of_group.get(offer.group.name)
         if family is None:
             kinship = Kinship.of(offer, policy)
-            family = next((one for other, one in families if policy.balance_similar and kinship.is_of(other)), None)
+            likely = sorted({number for trait in kinship.traits for number in by_trait.get(trait, ())})
+            known = (families[number] for number in likely)
+            family = next((one for other, one in known if policy.balance_similar and kinship.is_of(other)), None)
             if family is None:
                 family = Family([])
+                for trait in kinship.traits:
+                    by_trait.setdefault(trait, []).append(len(families))
                 families.append((kinship, family))
             of_group[offer.group.name] = family
             for instance in offer.group.live:
                 family.nodes[instance.zone] += 1
         family.offers.append(offer)
+        if not offer.objections:
+            family.open.append(offer)
     return [family for _, family in families]
 
 
@@ -106,6 +114,11 @@ class Kinship:
             amounts=offer.empty,
             stands_alone=alone,
         )
+
+    @property
+    def traits(self) -> tuple[object, ...]:
+        """Siblings have one in common: so few need be compared."""
+        return (0, self.rank, self.seen), (1, self.rank, self.declared)
 
     def is_of(self, other: Kinship) -> bool:
         """Tell whether both are as good as each other, the zone aside."""

@@ -9,13 +9,14 @@ upcoming nodes, that one is tried too, or each pass would buy again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from autoscaler.core.model import ZONE_LABEL, Pod
 from autoscaler.core.scaleup.stock import Stock
+from autoscaler.core.scheduling.aisles import Aisle, Questions, in_aisles
 from autoscaler.core.scheduling.classes import PodClass, in_queue_order
-from autoscaler.core.scheduling.place import Place
+from autoscaler.core.scheduling.place import Place, room_beside
 from autoscaler.core.scheduling.rules import Rules
 from autoscaler.core.scheduling.shelf import PlaceShelf
 from autoscaler.core.scheduling.topology import Topology
@@ -24,47 +25,106 @@ Housed = dict[str, Place]  # by uid
 Queue = Iterable[tuple[PodClass, Sequence[Pod]]]
 
 
-def fill_stock(stock: Stock, classes: Sequence[PodClass], topology: Topology) -> Housed:
-    """Give pods the room that exists, then the upcoming room; `classes` come in buying order."""
-    housed: Housed = {}
-    _fill(stock.existing, _queue(stock.existing, classes), housed)
-    if topology.is_active:
-        for place in stock.upcoming:
-            topology.join(place.view)
-        topology.expect()
-    empty = [replace(place) for place in stock.upcoming]
-    mark = topology.mark()
-    wanting = _queue(stock.upcoming, classes)
-    found = dict(housed)
-    _fill(stock.upcoming, wanting, found)
-    if len(wanting) > 1 and any(pod.uid not in found for _, pods in wanting for pod in pods):
-        other = dict(housed)
-        deeds = topology.cut(mark)
-        _fill_by_size(empty, classes, other)
-        if _score(other, classes) > _score(found, classes):
-            stock.upcoming, found = empty, other
-        else:
+class Hall:
+    """Places in aisles, and who may go where."""
+
+    def __init__(self, aisles: Sequence[Aisle[Place]]) -> None:
+        self._aisles = aisles
+
+    @classmethod
+    def of(cls, places: Iterable[Place], questions: Questions) -> Hall:
+        return cls(in_aisles(places, questions))
+
+    def aisles(self, one: PodClass) -> Sequence[Aisle[Place]]:
+        """The aisles as the class sees them: to one that asks for hosts by name, each place may be different."""
+        if not one.fitting.asks_host:
+            return self._aisles
+        found: dict[object, list[Place]] = {}
+        for aisle in self._aisles:
+            for place in aisle.with_room(one.request):
+                if not one.fitting.objections(place.view):
+                    domains = one.bound.domains_of(place.view) if one.bound is not None else ()
+                    found.setdefault(domains, []).append(place)
+        return [Aisle(places[0].view, places) for places in found.values()]
+
+    def able(self, one: PodClass) -> Iterator[Place]:
+        """Yield the places that have room for pods of the class when they are looked at, rules and ports aside."""
+        if one.refusals:
+            return
+        for aisle in self.aisles(one):
+            if one.fitting.objections(aisle.view):
+                continue
+            for block in aisle.blocks:
+                if block.may_take(one.request):
+                    is_empty = True
+                    for place in block.with_room(one.request):
+                        is_empty = False
+                        yield place
+                    if is_empty:
+                        block.is_stale = True
+                        block.measure()
+
+    def has_room(self, one: PodClass) -> bool:
+        return any(room_beside(place, one) for place in self.able(one))
+
+
+class Housing:
+    """The rooms of a pass and who was given a place in them: `housed` by uid."""
+
+    def __init__(self, stock: Stock, topology: Topology, questions: Questions) -> None:
+        self.housed: Housed = {}
+        self._stock = stock
+        self._topology = topology
+        self._questions = questions
+        self._halls: list[Hall] = []  # existing, upcoming
+
+    def fill(self, classes: Sequence[PodClass]) -> None:
+        """Give pods the room that exists, then the upcoming room; `classes` come in buying order."""
+        stock, topology = self._stock, self._topology
+        existing = Hall.of(stock.existing, self._questions)
+        _fill(existing, _queue(existing, classes), self.housed)
+        if topology.is_active:
+            for place in stock.upcoming:
+                topology.join(place.view)
+            topology.expect()
+        self._halls = [existing, self._fill_upcoming(classes)]
+
+    def _fill_upcoming(self, classes: Sequence[PodClass]) -> Hall:
+        stock, topology = self._stock, self._topology
+        empty = [replace(place) for place in stock.upcoming]
+        mark = topology.mark()
+        hall = Hall.of(stock.upcoming, self._questions)
+        wanting = _queue(hall, classes)
+        found = dict(self.housed)
+        _fill(hall, wanting, found)
+        if len(wanting) > 1 and any(pod.uid not in found for _, pods in wanting for pod in pods):
+            other = dict(self.housed)
+            deeds = topology.cut(mark)
+            _fill_by_size(empty, classes, other, self._questions)
+            if _score(other, classes) > _score(found, classes):
+                stock.upcoming, self.housed = empty, other
+                return Hall.of(empty, self._questions)
             topology.cut(mark)
             topology.replay(deeds)
-    return found
+        self.housed = found
+        return hall
+
+    def fill_again(self, waiting: Queue) -> None:
+        """Give pods with rules the room that there is, now that others have got a place elsewhere."""
+        for hall in self._halls:
+            _fill(hall, waiting, self.housed)
 
 
-def fill_again(stock: Stock, waiting: Queue, housed: Housed) -> None:
-    """Give pods with rules the room that there is, now that others have got a place elsewhere."""
-    for places in (stock.existing, stock.upcoming):
-        _fill(places, waiting, housed)
-
-
-def _queue(places: Sequence[Place], classes: Sequence[PodClass]) -> list[tuple[PodClass, list[Pod]]]:
+def _queue(hall: Hall, classes: Sequence[PodClass]) -> list[tuple[PodClass, list[Pod]]]:
     """The pods in queue order, without classes that no place takes."""
-    return in_queue_order([one for one in classes if any(place.room_for(one) for place in places)])
+    return in_queue_order([one for one in classes if hall.has_room(one)])
 
 
 @dataclass(slots=True)
 class _Bound:
     """Filling with pods that have rules: one that nothing takes now is tried again after others were placed."""
 
-    places: Sequence[Place]
+    hall: Hall
     housed: Housed
     shelves: dict[int, PlaceShelf] = field(default_factory=dict)
     waiting: dict[int, tuple[PodClass, list[Pod]]] = field(default_factory=dict)
@@ -73,7 +133,7 @@ class _Bound:
     def add(self, one: PodClass, rules: Rules, pods: list[Pod]) -> None:
         """Place pods of a class; those that find no place now wait."""
         if id(one) not in self.shelves:
-            self.shelves[id(one)] = PlaceShelf(one, rules, self.places)
+            self.shelves[id(one)] = PlaceShelf(one, rules, self.hall.aisles(one))
         start = 0
         if self.refused_at.get(id(one)) != len(self.housed):
             for place, count in self.shelves[id(one)].put(len(pods)):
@@ -94,40 +154,44 @@ class _Bound:
                     self.add(one, one.rules, pods)
 
 
-def _fill(places: Sequence[Place], queue: Queue, housed: Housed) -> None:
-    starts: dict[int, int] = {}  # room only shrinks: never look at a full place again
-    bound = _Bound(places, housed)
+def _fill(hall: Hall, queue: Queue, housed: Housed) -> None:
+    able: dict[int, Iterator[Place]] = {}  # room only shrinks: never look at a full place again
+    current: dict[int, Place | None] = {}
+    bound = _Bound(hall, housed)
     for one, run in queue:
         pods = [pod for pod in run if pod.uid not in housed]
         if one.bound is not None:
             bound.add(one, one.bound, pods)
             continue
-        position = starts.get(id(one), 0)
-        while pods and position < len(places):
-            place = places[position]
-            count = min(place.room_for(one), len(pods))
+        if id(one) not in able:
+            able[id(one)] = hall.able(one)
+            current[id(one)] = next(able[id(one)], None)
+        while pods and (place := current[id(one)]) is not None:
+            count = min(room_beside(place, one), len(pods))
             if not count:
-                position += 1
+                current[id(one)] = next(able[id(one)], None)
                 continue
             place.take(one, count)
             housed.update((pod.uid, place) for pod in pods[:count])
             pods = pods[count:]
-        starts[id(one)] = position
     bound.retry()
 
 
-def _fill_by_size(places: Sequence[Place], classes: Sequence[PodClass], housed: Housed) -> None:
+def _fill_by_size(places: Sequence[Place], classes: Sequence[PodClass], housed: Housed, questions: Questions) -> None:
     """Fill in buying order; each class takes first what the fewest others can use."""
-    kinds = [(place.group, place.view.labels.get(ZONE_LABEL), place.node, place.free, place.ports) for place in places]
-    models = dict(zip(kinds, places, strict=True))
+    kinds: dict[object, list[Place]] = {}
+    for place in places:
+        kind = (place.group, place.view.labels.get(ZONE_LABEL), place.node, place.free, place.ports)
+        kinds.setdefault(kind, []).append(place)
     takers = [one for one in classes if any(pod.uid not in housed for pod in one.pods)]
-    able = {id(one): {kind for kind, place in models.items() if place.room_for(one)} for one in takers}
+    able = {id(one): [kind for kind, members in kinds.items() if members[0].room_for(one)] for one in takers}
     rivals = Counter(kind for mine in able.values() for kind in mine)
+    aisles = {kind: in_aisles(members, questions) for kind, members in kinds.items()}
     for one in takers:
-        mine = [number for number, kind in enumerate(kinds) if kind in able[id(one)]]
-        mine.sort(key=lambda number: rivals[kinds[number]])
-        _fill([places[number] for number in mine], [(one, one.pods)], housed)
-    _fill(places, [(one, one.pods) for one in takers if one.bound is not None], housed)
+        mine = sorted(able[id(one)], key=lambda kind: rivals[kind])
+        _fill(Hall([aisle for kind in mine for aisle in aisles[kind]]), [(one, one.pods)], housed)
+    everywhere = Hall([aisle for each in aisles.values() for aisle in each])
+    _fill(everywhere, [(one, one.pods) for one in takers if one.bound is not None], housed)
 
 
 def _score(housed: Housed, classes: Sequence[PodClass]) -> list[tuple[int, int]]:

@@ -33,19 +33,29 @@ PASSING = frozenset(
 
 Fate = Place | Offer | None  # where a pod goes
 Objections = dict[GroupName, tuple[Objection, ...]]
+Standing = dict[Offer, tuple[Objection, ...]]
+RulesAgainst = dict[int, tuple[Objection, ...]]  # by identity of the view
 
 
 class Judge:
-    """Verdicts of one wave."""
+    """Verdicts of one wave.
+
+    What stands against an empty node is worked out once for all classes that
+    ask the same of one, and what a group has against everybody once in all.
+    """
 
     def __init__(self, market: Market, buyer: Buyer) -> None:
         self._offers: dict[GroupName, list[Offer]] = {}
         for offer in market.offers:
             self._offers.setdefault(offer.group.name, []).append(offer)
         self._closed = market.closed
-        self._at_start = market.caps
-        self._at_end = buyer.caps
         self._topology = buyer.topology
+        self._at_start = _standing(market.offers, market.caps)
+        self._at_end = _standing(market.offers, buyer.caps)
+        self._unfit: dict[int, dict[int, tuple[Objection, ...]]] = {}  # by fitting, then by offer
+        self._plain: dict[int, Objections] = {}  # by fitting: as things stood, rules aside
+        self._highest = max((offer.tier for offer in market.offers), default=0)
+        self._beside: dict[tuple[int, GroupName], Objections] = {}
 
     def verdicts(self, one: PodClass, housed: Mapping[str, Place], bought: Mapping[str, Offer]) -> Iterator[Verdict]:
         """The verdicts of a class's pods, in their order; pods of equal fate share one."""
@@ -62,40 +72,56 @@ class Judge:
     def _verdict(self, one: PodClass, fate: Fate) -> Verdict:
         if isinstance(fate, Place):
             outcome = Outcome.FITS_UPCOMING if fate.is_upcoming else Outcome.FITS_EXISTING
-            return Verdict(outcome=outcome, node=fate.node, objections=self._objections(one, self._at_start))
+            return Verdict(outcome=outcome, node=fate.node, objections=self._objections_at_start(one))
         if fate is not None:
             return Verdict(outcome=Outcome.LAUNCH, group=fate.group.name, objections=self._objections_beside(one, fate))
-        could = any(self._could(one, offer) for offers in self._offers.values() for offer in offers)
+        rules = self._rules_against(one)
+        could = any(self._could(one, offer, rules) for offers in self._offers.values() for offer in offers)
         return Verdict(
             outcome=Outcome.WAITING if could else Outcome.UNSCHEDULABLE,
-            objections=self._objections(one, self._at_end),
+            objections=self._objections(one, self._at_end, rules),
             reasons=one.refusals,
         )
 
-    def _objections(self, one: PodClass, caps: Caps) -> Objections:
-        found = {group: self._of_group(one, offers, caps) for group, offers in self._offers.items()}
+    def _objections_at_start(self, one: PodClass) -> Objections:
+        found = self._plain.get(id(one.fitting))
+        if found is None:
+            found = self._plain[id(one.fitting)] = self._objections(one, self._at_start, {})
+        return found
+
+    def _objections(self, one: PodClass, standing: Standing, rules: RulesAgainst) -> Objections:
+        found = {group: self._of_group(one, offers, standing, rules) for group, offers in self._offers.items()}
         found |= {group: (*one.refusals, *closed) for group, closed in self._closed.items()}
         return {group: found[group] for group in sorted(found) if found[group]}
 
     def _objections_beside(self, one: PodClass, chosen: Offer) -> Objections:
         """The other groups' reasons: a higher tier was passed over as this plan leaves it, the rest as it was."""
-        found = self._objections(one, self._at_start)
+        key = id(one.fitting), chosen.group.name
+        if key in self._beside and (one.bound is None or chosen.tier == self._highest):
+            return self._beside[key]
+        found = dict(self._objections_at_start(one))
+        rules: RulesAgainst | None = None
         for group, offers in self._offers.items():
             if offers[0].tier > chosen.tier:
-                found[group] = self._of_group(one, offers, self._at_end)
+                rules = self._rules_against(one) if rules is None else rules
+                found[group] = self._of_group(one, offers, self._at_end, rules)
             elif offers[0].tier < chosen.tier and group not in found:
                 detail = f"{chosen.group.name} is of a higher tier and takes the pod"
                 found[group] = (Objection(Why.LOWER_TIER, detail),)
         found.pop(chosen.group.name, None)
-        return {group: found[group] for group in sorted(found) if found[group]}
+        found = {group: found[group] for group in sorted(found) if found[group]}
+        if rules is None or one.bound is None:
+            self._beside[key] = found
+        return found
 
-    def _could(self, one: PodClass, offer: Offer) -> bool:
+    def _could(self, one: PodClass, offer: Offer, rules: RulesAgainst) -> bool:
         """Tell whether the offering could host the pod at another time, or by another plan."""
-        unfit = (*offer.host(one), *self._rules_against(one, offer))
-        reasons = (*unfit, *offer.objections, *self._at_end.objections(offer))
-        return all(reason.why in PASSING for reason in reasons)
+        unfit = (*self._unfit_for(one, offer), *rules.get(id(offer.view), ()))
+        return all(reason.why in PASSING for reason in (*unfit, *self._at_end[offer]))
 
-    def _of_group(self, one: PodClass, offers: Sequence[Offer], caps: Caps) -> tuple[Objection, ...]:
+    def _of_group(
+        self, one: PodClass, offers: Sequence[Offer], standing: Standing, rules: RulesAgainst
+    ) -> tuple[Objection, ...]:
         """Return the reasons of the offerings that could hold the pod, or of all when none could.
 
         There is none when one of them takes it. What the pod's rules say is told as the plan leaves it.
@@ -103,18 +129,35 @@ class Judge:
         able: dict[Objection, None] = {}
         unable: dict[Objection, None] = {}
         for offer in offers:
-            rules = self._rules_against(one, offer) if caps is self._at_end else ()
-            unfit = (*offer.host(one), *rules)
-            found = (*unfit, *offer.objections, *caps.objections(offer))
+            unfit = (*self._unfit_for(one, offer), *rules.get(id(offer.view), ()))
+            found = (*unfit, *standing[offer])
             if not found:
                 return ()
             (unable if unfit else able).update(dict.fromkeys(found))
         return tuple(able or unable)
 
-    def _rules_against(self, one: PodClass, offer: Offer) -> Iterable[Objection]:
-        """What the pod's rules have against an empty node of the offering beside all that is planned."""
-        rules = one.bound
-        return () if rules is None else rules.objections(offer.view, self._topology.marks_of(offer.view))
+    def _unfit_for(self, one: PodClass, offer: Offer) -> tuple[Objection, ...]:
+        """What stands against the class on an empty node of the offering."""
+        known = self._unfit.setdefault(id(one.fitting), {})
+        found = known.get(id(offer))
+        if found is None:
+            found = known[id(offer)] = () if offer.per_node(one) else tuple(offer.host(one))
+        return found
+
+    def _rules_against(self, one: PodClass) -> RulesAgainst:
+        """What the pod's rules have against an empty node of each kind beside all that is planned."""
+        rules, found = one.bound, dict[int, tuple[Objection, ...]]()
+        for offers in self._offers.values() if rules is not None else ():
+            for offer in offers:
+                if rules is not None and id(offer.view) not in found:
+                    marks = self._topology.marks_of(offer.view)
+                    found[id(offer.view)] = tuple(rules.objections(offer.view, marks))
+        return found
+
+
+def _standing(offers: Iterable[Offer], caps: Caps) -> Standing:
+    """What each offering has against everybody."""
+    return {offer: (*offer.objections, *caps.objections(offer)) for offer in offers}
 
 
 def _kind(fate: Fate) -> object:

@@ -15,9 +15,10 @@ from autoscaler.core.index import Index
 from autoscaler.core.model import GroupName, LaunchMethod, NodeGroup, Offering, Zone
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.resources import Resources
-from autoscaler.core.scaleup.stock import Stock
-from autoscaler.core.scaleup.template import Overheads, Template
-from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector
+from autoscaler.core.scaleup.stock import Shelves, Stock
+from autoscaler.core.scaleup.template import Template
+from autoscaler.core.scheduling.aisles import Questions
+from autoscaler.core.scheduling.classes import PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import MANY, copies_in, ports_conflict
 from autoscaler.core.snapshot import Snapshot
@@ -135,16 +136,16 @@ def tiers_of(snapshot: Snapshot) -> dict[GroupName, int | None]:
     return snapshot.policy.tiers.assign(sorted(group.name for group in snapshot.groups))
 
 
-def open_market(snapshot: Snapshot, index: Index, templates: dict[GroupName, Template], stock: Stock,
-                dimensions: Dimensions) -> Market:  # fmt: skip
-    """List what can be bought in this wave."""
+def open_market(shelves: Shelves, stock: Stock, questions: Questions) -> Market:
+    """List what can be bought in this wave. Nodes that no pod can tell apart share their view."""
+    snapshot, overheads = shelves.snapshot, shelves.overheads
     tiers = tiers_of(snapshot)
-    overheads = Overheads(snapshot.daemonsets, snapshot.policy)
     offers: list[Offer] = []
+    views: dict[object, NodeView] = {}
     closed: dict[GroupName, tuple[Objection, ...]] = {}
-    for name, group in index.groups.items():
+    for name, group in shelves.index.groups.items():
         standing = tuple(_standing(group, tiers[name], stock))
-        template = templates.get(name)
+        template = shelves.templates.get(name)
         if template is None:
             detail = (
                 "; ".join(fault.detail for fault in group.faults) or "no node, no launch template and no tags tell it"
@@ -153,8 +154,10 @@ def open_market(snapshot: Snapshot, index: Index, templates: dict[GroupName, Tem
             continue
         for zone in _zones_to_name(group, snapshot):
             availability = snapshot.memory.availability(group, zone, snapshot.at)
-            view = template.view(zone)
-            empty, ports = overheads.left_on(view, template.allocatable)
+            own = template.view(zone)
+            empty, ports = overheads.left_on(own, template.allocatable)
+            residents = tuple([one.uid for one in overheads.landing_on(own, template.allocatable)])
+            view = views.setdefault((questions.kind(own.labels), own.taints, own.zones, residents), own)
             offers.append(
                 Offer(
                     offering=Offering(name, zone),
@@ -162,14 +165,14 @@ def open_market(snapshot: Snapshot, index: Index, templates: dict[GroupName, Tem
                     template=template,
                     tier=tiers[name] or 0,
                     view=view,
-                    free=dimensions.vector(empty),
+                    free=shelves.dimensions.vector(empty),
                     empty=empty,
                     ports=ports,
                     objections=(*standing, *availability.objections),
                     limit=availability.limit,
                 )
             )
-    return Market(offers=tuple(offers), caps=_caps(snapshot, index, stock, offers), closed=closed)
+    return Market(offers=tuple(offers), caps=_caps(snapshot, shelves.index, stock, offers), closed=closed)
 
 
 def method_of(group: NodeGroup, snapshot: Snapshot) -> LaunchMethod:

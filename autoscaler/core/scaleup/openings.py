@@ -8,7 +8,7 @@ ask; nodes that turn out not to be needed are given back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.core.model import Zone
@@ -39,16 +39,20 @@ class Opening:
     topology: Topology
     planned: Packing = field(default_factory=Packing)
     packing: Packing = field(default_factory=Packing)
-    nodes: int = 0  # new ones
     deeds: list[Deed] = field(default_factory=list)
+
+    @property
+    def nodes(self) -> int:
+        """How many are new."""
+        return self.packing.nodes
 
     def place(self, one: PodClass, count: int, hosts: Hosts) -> int:
         """Place up to `count` pods of the class; return how many found a place."""
         rules = one.bound
         if rules is not None:
             return self._place_bound(one, rules, count, hosts)
-        left = count - self.packing.fill(one, count)
-        return count - left + self._open_full(one, hosts, left)
+        placed = self.packing.fill(one, count)
+        return placed + self._open_full(one, hosts, count - placed) if placed < count else placed
 
     def _open_full(self, one: PodClass, hosts: Hosts, count: int) -> int:
         """Open new nodes for pods that found no room; return how many pods they take."""
@@ -69,25 +73,26 @@ class Opening:
         rest = min(left - full * per_node, per_node) if full < nodes else 0
         for count, pods in ((full, per_node), (1 if rest else 0, rest)):
             if count:
-                self._open(offer, count).take(one, pods)
+                run = self._open(offer, count)
+                run.take(one, pods)
+                self.packing.add(run)
         return full * per_node + rest
 
     def _open(self, offer: Offer, nodes: int) -> Run:
         marks = self.topology.open(offer.view, nodes)
-        run = Run(offer.offering, offer.view, nodes, offer.free, ports=offer.ports, marks=marks)
-        self.packing.runs.append(run)
-        self.nodes += nodes
-        return run
+        return Run(offer.offering, offer.view, nodes, offer.free, ports=offer.ports, marks=marks)
 
     def _place_bound(self, one: PodClass, rules: Rules, count: int, hosts: Hosts) -> int:
         left = count - RunShelf(one, rules, (self.planned, self.packing)).put(count)
         while left > 0:
+            opened: list[tuple[Offer, Run]] = []
             for offers, pods in self._shares(rules, hosts, left):
                 needed = -(-pods // max(per_node for _, per_node in offers))
                 for offer, nodes in spread_over_zones([o for o, _ in offers], needed, self.zones, self.caps):
-                    self._open(offer, nodes)
+                    opened.append((offer, self._open(offer, nodes)))
+                    self.packing.add(opened[-1][1])
             placed = RunShelf(one, rules, (self.planned, self.packing)).put(left)
-            self._give_back(hosts)
+            self._give_back(opened)
             if not placed:
                 break
             left -= placed
@@ -123,18 +128,15 @@ class Opening:
     def _crowd(self, offers: Sequence[tuple[Offer, int]]) -> int:
         return min(sum(self.zones[zone] for zone in offer.zones) for offer, _ in offers)
 
-    def _give_back(self, hosts: Hosts) -> None:
+    def _give_back(self, opened: Iterable[tuple[Offer, Run]]) -> None:
         """Do without the nodes that nothing lies on."""
-        offers = {offer.offering: offer for offer, _ in hosts}
-        for run in self.packing.runs:
+        for offer, run in opened:
             if not run.contents:
-                offer = offers[run.offering]
+                self.packing.remove(run)
                 self.caps.use(offer, -run.nodes)
                 if offer.offering.zone is not None:
                     self.zones[offer.offering.zone] -= run.nodes
-                self.nodes -= run.nodes
                 self.topology.close(run.view, run.nodes)
-        self.packing.runs = [run for run in self.packing.runs if run.contents]
 
 
 def room_on_new(rules: Rules, offer: Offer, topology: Topology) -> int:

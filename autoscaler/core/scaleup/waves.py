@@ -17,6 +17,7 @@ from autoscaler.core.model import LaunchMethod, NodeGroup, Offering, Pod, PodKey
 from autoscaler.core.scaleup.buy import Buyer
 from autoscaler.core.scaleup.families import water_fill
 from autoscaler.core.scaleup.offers import Caps, Offer, method_of
+from autoscaler.core.scheduling.packing import Packing
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.snapshot import Snapshot, Wave
 
@@ -33,19 +34,20 @@ def widen(buyer: Buyer, width: int, max_surplus: int) -> dict[Offering, int]:
     if not width:
         return surplus
     purchase = buyer.purchase
-    for tier in sorted({purchase.offers[run.offering].tier for run in purchase.packing.runs}, reverse=True):
-        runs = [run for run in purchase.packing.runs if purchase.offers[run.offering].tier == tier]
+    by_tier: dict[int, list[Run]] = {}
+    for run in purchase.packing.runs:
+        by_tier.setdefault(purchase.offers[run.offering].tier, []).append(run)
+    placed: list[Run] = []
+    for _, runs in sorted(by_tier.items(), key=lambda item: -item[0]):
         targets = _targets(buyer, runs, width)
         asked = dict.fromkeys((offer.offering for offer in targets), 0)
-        spread: list[Run] = []
         for run in runs:
-            spread.extend(_spread(run, targets, asked, buyer.caps, purchase.offers))
-        others = [run for run in purchase.packing.runs if purchase.offers[run.offering].tier != tier]
-        purchase.packing.runs = others + spread
+            placed += _spread(run, targets, asked, buyer.caps, purchase.offers)
         for offer in [one for one in targets if not asked[one.offering]][:max_surplus]:
             if buyer.caps.room(offer) and any(_can_hold(offer, run) for run in runs):
                 buyer.caps.use(offer, 1)
                 surplus[offer.offering] = 1
+    purchase.packing = Packing(placed)
     return surplus
 
 

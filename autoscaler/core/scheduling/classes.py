@@ -7,7 +7,7 @@ one costs time, never correctness. The two orders of DESIGN live here too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
@@ -29,7 +29,9 @@ Vector = tuple[int, ...]
 class PodClass:
     """Pods with one spec, labels, namespace, owner and needs of volumes; oldest first once sorted.
 
-    `request` is the spec's request along the dimensions of this pass.
+    `request` is the spec's request along the dimensions of this pass. Classes
+    that ask the same of an empty node share their `fitting`: what is worked
+    out about one of them by its identity holds for all.
     """
 
     spec: PodSpec
@@ -98,30 +100,47 @@ def classify(pods: Iterable[Pod], volumes: Volumes | None = None) -> tuple[list[
         members.append(pod)
     specs = {(id(members[0].spec), key[-1]): members[0].spec for key, members in found.items()}
     dimensions = Dimensions(specs.values(), {driver for _, needs in specs for driver, _ in needs.attachments})
-    fittings = {(n, needs): VolumeFitting(spec, needs) if needs.demands else Fitting(spec)
-                for (n, needs), spec in specs.items()}  # fmt: skip
-    refusals = {(n, needs): (*refused_constraints(spec), *needs.refusals) for (n, needs), spec in specs.items()}
-    requests = {(n, needs): dimensions.request(spec, needs) for (n, needs), spec in specs.items()}
+    footprints = _footprints(specs, dimensions)
     classes = []
     for (*_, needs), members in found.items():
         first = members[0]
         # Two sorts by one attribute each are far cheaper than one by a tuple made per pod.
         members.sort(key=attrgetter("name"))
         members.sort(key=attrgetter("created"))
-        key_of_spec = (id(first.spec), needs)
+        fitting, request, refusals = footprints[id(first.spec), needs]
         classes.append(
             PodClass(
                 spec=first.spec,
                 labels=first.labels,
                 namespace=first.namespace,
-                fitting=fittings[key_of_spec],
-                request=requests[key_of_spec],
-                refusals=refusals[key_of_spec],
+                fitting=fitting,
+                request=request,
+                refusals=refusals,
                 needs=needs,
                 pods=members,
             )
         )
     return classes, dimensions
+
+
+def _footprints(
+    specs: Mapping[tuple[int, Needs], PodSpec], dimensions: Dimensions
+) -> dict[tuple[int, Needs], tuple[Fitting, Vector, tuple[Objection, ...]]]:
+    """What each spec asks of an empty node; specs that ask the same share one answer.
+
+    Rules about other pods differ much more often than this does.
+    """
+    known: dict[object, tuple[Fitting, Vector, tuple[Objection, ...]]] = {}
+    found = {}
+    for key, spec in specs.items():
+        needs = key[1]
+        refusals = (*refused_constraints(spec), *needs.refusals)
+        asked = (spec.requests, spec.node_selector, spec.node_terms, spec.tolerations, spec.host_ports, refusals, needs)
+        if asked not in known:
+            fitting = VolumeFitting(spec, needs) if needs.demands else Fitting(spec)
+            known[asked] = fitting, dimensions.request(spec, needs), refusals
+        found[key] = known[asked]
+    return found
 
 
 def in_queue_order(classes: Sequence[PodClass]) -> list[tuple[PodClass, list[Pod]]]:

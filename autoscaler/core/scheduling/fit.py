@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from autoscaler.core.decision import Objection, Why
-from autoscaler.core.model import ZONE_LABELS, Labels, Zone
+from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABELS, Labels, Zone
 from autoscaler.core.podspec import Effect, NodeTerm, PodSpec, Requirement, Taint, Toleration
 
 UNSCHEDULABLE_TAINT = Taint("node.kubernetes.io/unschedulable", "", Effect.NO_SCHEDULE)
@@ -133,6 +133,16 @@ class Fitting:
         self._by_name = any(term.fields for term in terms)
         self._is_plain = not keys and spec.node_terms is None  # then only taints can object
         self._known: dict[tuple[object, ...], tuple[Objection, ...]] = {}
+
+    @property
+    def keys(self) -> Iterable[str]:
+        """The labels of a node that it asks about."""
+        return self._keys
+
+    @property
+    def asks_host(self) -> bool:
+        """Nodes that differ in nothing but their name may be different to it."""
+        return self._by_name or HOSTNAME_LABEL in self._keys
 
     def objections(self, node: NodeView) -> tuple[Objection, ...]:
         if self._is_plain and not node.taints:

@@ -8,6 +8,7 @@ pass: they change while it packs, and nobody keeps them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from autoscaler.core.model import GroupName, InstanceId, NodeName, Offering
 from autoscaler.core.podspec import HostPort
@@ -46,6 +47,21 @@ def minus(free: Vector, request: Vector, times: int) -> Vector:
     return tuple([have - want * times for have, want in zip(free, request, strict=True)])
 
 
+class Room(Protocol):
+    """A place or a run."""
+
+    free: Vector
+    ports: frozenset[HostPort]
+
+
+def room_beside(room: Room, one: PodClass) -> int:
+    """How many pods of the class fit beside what is there, whatever the node itself is like; of a run, on each node."""
+    copies = 0 if one.refusals else copies_in(room.free, one.request)
+    if copies and one.spec.host_ports:
+        return 0 if ports_conflict(one.spec.host_ports, room.ports) else 1
+    return copies
+
+
 @dataclass(slots=True, eq=False)
 class Place:
     """One node, existing or upcoming, with what is still free on it."""
@@ -61,12 +77,8 @@ class Place:
 
     def room_for(self, one: PodClass) -> int:
         """How many pods of the class fit here now."""
-        copies = 0 if one.refusals else copies_in(self.free, one.request)
-        if copies == 0 or one.fitting.objections(self.view):
-            return 0
-        if one.spec.host_ports:
-            return 0 if ports_conflict(one.spec.host_ports, self.ports) else 1
-        return copies
+        copies = room_beside(self, one)
+        return 0 if copies == 0 or one.fitting.objections(self.view) else copies
 
     def take(self, one: PodClass, count: int) -> None:
         self.free = minus(self.free, one.request, count)
@@ -91,15 +103,6 @@ class Run:
     contents: tuple[tuple[PodClass, int], ...] = ()
     ports: frozenset[HostPort] = frozenset()
     marks: Marks = None
-
-    def room_for(self, one: PodClass) -> int:
-        """How many pods of the class fit on each node of the run."""
-        copies = 0 if one.refusals else copies_in(self.free, one.request)
-        if copies == 0 or one.fitting.objections(self.view):
-            return 0
-        if one.spec.host_ports:
-            return 0 if ports_conflict(one.spec.host_ports, self.ports) else 1
-        return copies
 
     def split(self, nodes: int) -> Run:
         """Take `nodes` of these nodes out into a run of their own."""

@@ -87,11 +87,13 @@ class Rules:
     feeds: tuple[Tally, ...] = ()
     is_bound: bool = field(init=False)  # has anything to obey
     lonely: tuple[Tally, ...] = field(init=False)  # of which a node holds one pod at most
+    spreads: tuple[Spread, ...] = field(init=False)
     moves_on: bool = field(init=False)  # a node that takes none now may take some later
 
     def __post_init__(self) -> None:
         self.is_bound = bool(self.wide.tallies or self.per_node.tallies)
         self.lonely = tuple(dict.fromkeys(one.tally for one in self.per_node.apart if one.counts_self))
+        self.spreads = (*self.wide.spreads, *self.per_node.spreads)
         self.moves_on = bool(self.per_node.spreads or self.per_node.affinity)
 
     @property
@@ -114,11 +116,11 @@ class Rules:
 
     def room_in_domain(self, node: NodeView) -> int:
         """How many pods of the class may be placed in a row in the larger domains of a node."""
-        return self._room(self.wide, node, None, is_new=False)
+        return self._room(self.wide, node, None, is_new=False) if self.wide.tallies else NO_LIMIT
 
     def room_on_node(self, node: NodeView, marks: Marks = None, *, is_new: bool = False) -> int:
         """How many pods may be placed in a row on one node; `is_new`: no tally has seen it yet."""
-        return self._room(self.per_node, node, marks, is_new=is_new)
+        return self._room(self.per_node, node, marks, is_new=is_new) if self.per_node.tallies else NO_LIMIT
 
     def _room(self, part: Part, node: NodeView, marks: Marks, *, is_new: bool) -> int:
         most = NO_LIMIT
@@ -155,6 +157,8 @@ class Rules:
             domain = tally.domain_of(node)
             if domain is not None:
                 tally.count(domain, pods)
+        if self.spreads and pods > 0:
+            self._rely(node, None)
 
     def place_on_new(self, node: NodeView, nodes: int, pods: int, marks: Marks) -> Marks:
         """Count `pods` pods of the class onto each of `nodes` equal new nodes; return their marks then."""
@@ -167,11 +171,21 @@ class Rules:
                 changed[tally] = level + pods
             elif domain is not None:
                 tally.count(domain, nodes * pods)
-        return {**(marks or {}), **changed} if changed else marks
+        after = {**(marks or {}), **changed} if changed else marks
+        if self.spreads:
+            self._rely(node, after)
+        return after
+
+    def _rely(self, node: NodeView, marks: Marks) -> None:
+        """Note the constraints that hold only as long as no empty domain comes."""
+        for spread in self.spreads:
+            domain = spread.tally.domain_of(node)
+            if domain is not None and _count(spread.tally, domain, marks) > spread.max_skew:
+                spread.tally.rely()
 
     def is_strained(self, node: NodeView, marks: Marks = None) -> bool:
         """Whether a spread constraint would refuse a pod of the class where one is now, were it the last to come."""
-        for spread in (*self.wide.spreads, *self.per_node.spreads):
+        for spread in self.spreads:
             domain = spread.tally.domain_of(node)
             if domain is not None and spread.is_exceeded(_count(spread.tally, domain, marks)):
                 return True

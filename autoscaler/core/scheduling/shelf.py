@@ -8,78 +8,69 @@ kube-scheduler could have placed the pods.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import le
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from autoscaler.core.scheduling.aisles import Aisle, Block
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.fit import NodeView
-from autoscaler.core.scheduling.place import Place, Run
+from autoscaler.core.scheduling.packing import Packing, take_part
+from autoscaler.core.scheduling.place import Place, Run, room_beside
 from autoscaler.core.scheduling.rules import Rules
 
-
-class Site(Protocol):
-    """A place or a run, as the shelf needs it."""
-
-    @property
-    def view(self) -> NodeView: ...
-
-    def room_for(self, one: PodClass) -> int: ...
-
-
-class Runs(Protocol):
-    """A packing, as the shelf needs it."""
-
-    runs: list[Run]
-
-
-S = TypeVar("S", bound=Site)
+S = TypeVar("S", Place, Run)
 
 
 @dataclass(slots=True, eq=False)
 class Bucket(Generic[S]):
-    """Nodes of equal domains; `at` is where to go on."""
+    """Nodes of equal domains."""
 
-    sites: list[S] = field(default_factory=list)
-    at: int = 0
+    view: NodeView
+    aisles: list[Aisle[S]] = field(default_factory=list)
     is_stuck: bool = False  # takes none, as things stand
-
-    @property
-    def view(self) -> NodeView:
-        return self.sites[0].view
+    places: list[Place] | None = None  # of a shelf that is kept: those that may still take some; `at` is where to go on
+    at: int = 0
 
 
 class Shelf(Generic[S]):
     """The buckets of one class."""
 
-    def __init__(self, one: PodClass, rules: Rules, sites: Iterable[S]) -> None:
+    __slots__ = ("buckets", "one", "rules")
+
+    def __init__(self, one: PodClass, rules: Rules, aisles: Iterable[Aisle[S]]) -> None:
         self.one = one
         self.rules = rules
         found: dict[tuple[str | None, ...], Bucket[S]] = {}
-        for site in sites:
-            if site.room_for(one):
-                found.setdefault(rules.domains_of(site.view), Bucket()).sites.append(site)
-        self.buckets = list(found.values())
+        for aisle in aisles:
+            if not one.fitting.objections(aisle.view):
+                domains = rules.domains_of(aisle.view)
+                bucket = found.get(domains)
+                if bucket is None:
+                    bucket = found[domains] = Bucket(aisle.view)
+                bucket.aisles.append(aisle)
+        self.buckets: list[Bucket[S]] = [] if one.refusals else list(found.values())
 
     def next(self) -> tuple[Bucket[S], int] | None:
         """Choose the bucket that takes the next pods, and how many of them."""
         rules = self.rules
         able = []
         for number, bucket in enumerate(self.buckets):
-            if bucket.sites and not bucket.is_stuck:
+            if not bucket.is_stuck:
                 room = rules.room_in_domain(bucket.view)
                 if room:
                     able.append((rules.level_of(bucket.view), number, bucket, room))
         if not able:
             return None
-        if rules.wide.affinity and rules.starts_group and len(able) > 1:
+        if len(able) == 1:
+            return able[0][2], able[0][3]
+        if rules.wide.affinity and rules.starts_group:
             # The whole group will have to follow the first pod.
             able.sort(key=lambda row: (-self._capacity(row[2]), row[1]))
             return able[0][2], able[0][3]
         able.sort(key=lambda row: row[:2])
         level, _, bucket, room = able[0]
-        if rules.wide.spreads and len(able) > 1:
+        if rules.wide.spreads:
             room = min(room, max(1, able[1][0] - level))
         return bucket, room
 
@@ -90,11 +81,15 @@ class Shelf(Generic[S]):
                 bucket.is_stuck = False
 
     def _capacity(self, bucket: Bucket[S]) -> int:
-        return sum(site.room_for(self.one) * getattr(site, "nodes", 1) for site in bucket.sites)
+        one = self.one
+        sites = (site for aisle in bucket.aisles for site in aisle.with_room(one.request))
+        return sum(room_beside(site, one) * (site.nodes if isinstance(site, Run) else 1) for site in sites)
 
 
 class PlaceShelf(Shelf[Place]):
     """Existing or upcoming nodes; kept while a stage of filling lasts, as room only shrinks then."""
+
+    __slots__ = ()
 
     def put(self, count: int) -> list[tuple[Place, int]]:
         """Place up to `count` pods; return where how many went."""
@@ -112,12 +107,15 @@ class PlaceShelf(Shelf[Place]):
         return found
 
     def _fill(self, bucket: Bucket[Place], count: int, found: list[tuple[Place, int]]) -> int:
-        one, rules, sites = self.one, self.rules, bucket.sites
+        one, rules = self.one, self.rules
+        if bucket.places is None:
+            bucket.places = [place for aisle in bucket.aisles for place in aisle.with_room(one.request)]
+        places = bucket.places
         left, tried = count, 0
-        while left and tried < len(sites):
-            bucket.at %= len(sites)
-            place = sites[bucket.at]
-            copies = place.room_for(one)
+        while left and tried < len(places):
+            bucket.at %= len(places)
+            place = places[bucket.at]
+            copies = room_beside(place, one)
             allowed = min(copies, rules.room_on_node(place.view)) if copies else 0
             if allowed:
                 pods = min(allowed, left)
@@ -126,7 +124,7 @@ class PlaceShelf(Shelf[Place]):
                 left -= pods
                 tried = 0
             elif not copies or not rules.moves_on:
-                del sites[bucket.at]
+                del places[bucket.at]
             else:
                 bucket.at += 1
                 tried += 1
@@ -136,21 +134,16 @@ class PlaceShelf(Shelf[Place]):
 class RunShelf(Shelf[Run]):
     """New nodes of one or several packings, which are changed."""
 
-    def __init__(self, one: PodClass, rules: Rules, packings: Sequence[Runs]) -> None:
-        request = one.request
-        first, second = request[:2]  # most runs are full, so find that out without a call
-        open_now = [
-            run
-            for packing in packings
-            for run in packing.runs
-            if (free := run.free)[0] >= first and free[1] >= second and all(map(le, request, free))
-        ]
-        super().__init__(one, rules, open_now)
-        self._packings = packings
-        self._parts: dict[int, list[Run]] = {}  # by id of the run that they were split from
+    __slots__ = ("_nodes",)
+
+    def __init__(self, one: PodClass, rules: Rules, packings: Sequence[Packing]) -> None:
+        super().__init__(one, rules, [aisle for packing in packings for aisle in packing.aisles])
+        self._nodes = sum(packing.nodes for packing in packings)
 
     def put(self, count: int) -> int:
         """Place up to `count` pods; return how many found a place."""
+        if any(tally.taken_new >= self._nodes for tally in self.rules.lonely):
+            return 0
         left = count
         while left and (chosen := self.next()) is not None:
             bucket, room = chosen
@@ -160,52 +153,38 @@ class RunShelf(Shelf[Run]):
                 self.unstick()
             else:
                 bucket.is_stuck = True
-        if left < count:
-            for packing in self._packings:
-                packing.runs = self._in_parts(packing.runs)
         return count - left
-
-    def _in_parts(self, runs: Iterable[Run]) -> list[Run]:
-        """The runs, each behind the parts that were split from it; a run without a node left is gone."""
-        found: list[Run] = []
-        for run in runs:
-            parts = self._parts.pop(id(run), None)
-            if parts is not None:
-                found += self._in_parts(parts)
-            if run.nodes:
-                found.append(run)
-        return found
 
     def _fill(self, bucket: Bucket[Run], count: int) -> int:
         """One round over the bucket: each node takes what it may at this moment."""
-        one, rules = self.one, self.rules
         left = count
-        kept: list[Run] = []
-        for position, run in enumerate(bucket.sites):
+        for aisle, block in _open_blocks(bucket, self.one):
+            left = self._fill_block(block, left)
+            aisle.part(block)
             if not left:
-                kept += bucket.sites[position:]
                 break
-            copies = run.room_for(one)
-            allowed = min(copies, rules.room_on_node(run.view, run.marks)) if copies else 0
-            if allowed:
-                single = bool(rules.per_node.affinity) and rules.starts_group
-                for part, pods in self._take(run, allowed, left, single=single):
-                    left -= part.nodes * pods
-                    kept.append(part)
-            if run.nodes and (allowed or (copies and rules.moves_on)):
-                kept.append(run)
-        bucket.sites = kept
         return count - left
 
-    def _take(self, run: Run, per_node: int, left: int, *, single: bool) -> list[tuple[Run, int]]:
-        """Put pods on nodes of the run, `per_node` on each and what is left over on one more."""
-        full = min(1 if single else run.nodes, left // per_node)
-        rest = left - full * per_node if not (single and full) and run.nodes > full else 0
-        taken: list[tuple[Run, int]] = []
-        for nodes, pods in ((full, per_node), (1 if rest else 0, min(rest, per_node))):
-            if nodes:
-                part = run.split(nodes)
-                self._parts.setdefault(id(run), []).append(part)
-                part.take(self.one, pods)
-                taken.append((part, pods))
-        return taken
+    def _fill_block(self, block: Block[Run], count: int) -> int:
+        one, rules = self.one, self.rules
+        left, tried = count, False
+        for run in block.with_room(one.request):
+            tried = True
+            copies = 1 if left == 1 and not one.spec.host_ports else room_beside(run, one)
+            allowed = min(copies, rules.room_on_node(run.view, run.marks)) if copies else 0
+            if allowed:
+                block.is_stale = True
+                most = 1 if rules.per_node.affinity and rules.starts_group else None
+                left -= sum(part.nodes * pods for part, pods in take_part(block, run, one, (allowed, left), most))
+                if not left:
+                    return 0
+        if not tried:
+            block.measure()
+        return left
+
+
+def _open_blocks(bucket: Bucket[Run], one: PodClass) -> Iterator[tuple[Aisle[Run], Block[Run]]]:
+    for aisle in bucket.aisles:
+        for block in aisle.blocks.copy():
+            if block.may_take(one.request):
+                yield aisle, block

@@ -19,19 +19,22 @@ from autoscaler.core.scheduling.fit import NodeView, matches_term, untolerated
 NO_LIMIT = 1 << 60
 NEW_HOST = "(new)"  # the host name of a node that is yet to be bought: differs from every other, itself included
 
+RELIED = "\1"
+
 Deed = tuple["Tally", int, str, int, int]  # what, level or sign, domain, nodes, pods
 
 
 class Tally:
     """Counts by domain of `key`; `total` counts over all domains."""
 
-    __slots__ = ("_where", "counts", "journal", "key", "total")
+    __slots__ = ("_where", "counts", "journal", "key", "taken_new", "total")
 
     def __init__(self, key: str, journal: list[Deed]) -> None:
         self.key = key
         self.journal = journal
         self.counts: dict[str, int] = {}
         self.total = 0
+        self.taken_new = 0  # new nodes that hold any of the counted pods
         self._where: dict[int, tuple[NodeView, str | None]] = {}
 
     @property
@@ -79,6 +82,10 @@ class Tally:
 
     def _shift_new(self, level: int, nodes: int, pods: int) -> None:
         """A run's own marks tell how many pods lie on each of its nodes."""
+        if not level:
+            self.taken_new += nodes
+        if not level + pods:
+            self.taken_new -= nodes
 
 
 class Scope(NamedTuple):
@@ -106,10 +113,12 @@ class Scope(NamedTuple):
 class SpreadTally(Tally):
     """Counts of a spread constraint, which knows its empty domains too: the least count is what skew is measured from.
 
-    `levels` says how many domains have each count.
+    `levels` says how many domains have each count. `relied` are placements
+    that need the least count to be above 0, `doubts` the domains that came, empty, after one.
     """
 
-    __slots__ = ("_is_plain", "_known", "_nodes", "domains", "expected", "foreseen", "least", "levels", "scope")
+    __slots__ = ("_is_plain", "_known", "_nodes", "domains", "doubts", "expected", "foreseen", "least", "levels",
+                 "relied", "scope")  # fmt: skip
 
     def __init__(self, key: str, journal: list[Deed], scope: Scope) -> None:
         super().__init__(key, journal)
@@ -119,6 +128,7 @@ class SpreadTally(Tally):
         self.levels: dict[int, int] = {}
         self.least = 0
         self.expected = self.foreseen = 0  # new nodes that count as empty although they are not opened yet
+        self.relied = self.doubts = 0
         self._known: frozenset[str] = frozenset()
         self._nodes: dict[str, int] = {}
 
@@ -131,10 +141,18 @@ class SpreadTally(Tally):
         """So many more nodes in a domain (fewer, when negative); new hosts start at `level`."""
         self._apply((self, level, "\0" + domain, nodes, 0))
 
+    def rely(self) -> None:
+        """A pod was placed that could not have been beside an empty domain."""
+        self._apply((self, 0, RELIED, 1, 0))
+
     def do(self, deed: Deed) -> None:
         _, level, domain, nodes, _ = deed
         if domain[:1] == "\0":
+            if self.relied and self._is_new(domain[1:], nodes):
+                self.doubts += 1
             self._join(domain[1:], nodes, level)
+        elif domain == RELIED:
+            self.relied += 1
         else:
             super().do(deed)
 
@@ -142,8 +160,16 @@ class SpreadTally(Tally):
         _, level, domain, nodes, _ = deed
         if domain[:1] == "\0":
             self._join(domain[1:], -nodes, level)
+            if self.relied and self._is_new(domain[1:], nodes):
+                self.doubts -= 1
+        elif domain == RELIED:
+            self.relied -= 1
         else:
             super().undo(deed)
+
+    def _is_new(self, domain: str, nodes: int) -> bool:
+        """Whether so many nodes, once they join, make a domain that was not counted before."""
+        return nodes > max(0, self.expected) if domain == NEW_HOST else nodes > 0 and not self._nodes.get(domain)
 
     def least_beside(self, count: int) -> int:
         """The least count of the domains other than one that has `count`; NO_LIMIT when there is no other."""
@@ -173,6 +199,7 @@ class SpreadTally(Tally):
     def expect(self, domains: Mapping[str, int]) -> None:
         """From here on nodes are opened; count in what they will be: domains, and so many new hosts."""
         self._known = frozenset(self._nodes)
+        self.relied = self.doubts = 0
         for domain, nodes in domains.items():
             if domain == NEW_HOST:
                 self.expected = self.foreseen = nodes
@@ -194,6 +221,7 @@ class SpreadTally(Tally):
         self._move(before, before + pods, 1)
 
     def _shift_new(self, level: int, nodes: int, pods: int) -> None:
+        super()._shift_new(level, nodes, pods)
         self._move(level, level + pods, nodes)
 
     def _move(self, before: int, after: int, domains: int) -> None:

@@ -102,6 +102,11 @@ class Topology:
             self._books.journal.append(deed)
             deed[0].do(deed)
 
+    def begin_purchase(self) -> None:
+        """New nodes are counted from none again: what was planned before is out of reach."""
+        for tally in (*self._books.spreads.values(), *self._books.matching.values(), *self._books.carrying.values()):
+            tally.taken_new = 0
+
     # nodes
 
     @property
@@ -128,6 +133,11 @@ class Topology:
         """From here on new nodes are opened; those foreseen count already."""
         for key, tally in self._books.spreads.items():
             tally.expect(self._foreseen.get(key, {}))
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a domain came, empty, after a pod was placed that could not have been beside it."""
+        return any(tally.doubts > 0 for tally in self._books.spreads.values())
 
     def opened(self) -> Openings:
         """The domains that this plan opened, by spread constraint."""

@@ -11,11 +11,11 @@ Source: kubernetes/pkg/scheduler/framework/plugins/{volumebinding,volumezone,vol
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autoscaler.core.decision import Objection, Why
-from autoscaler.core.model import REGION_LABEL, ZONE_LABEL, ZONE_LABELS, Labels, Pod
+from autoscaler.core.model import HOSTNAME_LABEL, REGION_LABEL, ZONE_LABEL, ZONE_LABELS, Labels, Pod
 from autoscaler.core.podspec import LabelSelector, NodeTerm, PodSpec, Requirement
 from autoscaler.core.scheduling.fit import Fitting, NodeView, matches_term
 from autoscaler.core.scheduling.selectors import selects
@@ -39,6 +39,16 @@ class Demand:
     terms: tuple[NodeTerm, ...] = ()
     reaches: tuple[LabelSelector, ...] = ()
 
+    @property
+    def keys(self) -> Iterable[str]:
+        """The labels that it looks at."""
+        expressions = (one for term in self.terms for one in term.expressions)
+        return [one.key for one in (*expressions, *(each for reach in self.reaches for each in reach.requirements))]
+
+    @property
+    def asks_name(self) -> bool:
+        return any(term.fields for term in self.terms)
+
     def is_met(self, labels: Labels, name: str | None) -> bool:
         return any(matches_term(term, labels, name) for term in self.terms) or any(
             selects(selector, labels) for selector in self.reaches
@@ -54,6 +64,8 @@ class ZoneDemand:
     values: tuple[str, ...]
 
     why = Why.VOLUME_ZONE
+    keys = tuple(_GA_LABELS)
+    asks_name = False
 
     @property
     def detail(self) -> str:
@@ -195,6 +207,14 @@ class VolumeFitting(Fitting):
         super().__init__(spec)
         self._demands = needs.demands
         self._at: dict[int, tuple[NodeView, tuple[Objection, ...]]] = {}
+
+    @property
+    def keys(self) -> Iterable[str]:
+        return (*super().keys, *(key for demand in self._demands for key in demand.keys))
+
+    @property
+    def asks_host(self) -> bool:
+        return super().asks_host or HOSTNAME_LABEL in self.keys or any(one.asks_name for one in self._demands)
 
     def objections(self, node: NodeView) -> tuple[Objection, ...]:
         known = self._at.get(id(node))
