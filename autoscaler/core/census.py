@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from autoscaler.core.crowds import Crowd, CrowdKey, CrowdTaker
 from autoscaler.core.model import NodeName, Phase, Pod, Uid
 from autoscaler.core.podspec import HostPort, PodSpec
 
@@ -30,12 +31,13 @@ UNUSED = Use({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """The count at one moment; `repelling` are the pods on nodes that have a required anti-affinity."""
+    """The count at one moment; `repelling` are those on nodes that have a required anti-affinity, by spec too."""
 
     cutoff: int
     used: Mapping[NodeName, Use] = field(default_factory=dict)
     pending: tuple[Pod, ...] = ()
-    repelling: tuple[Pod, ...] = ()
+    repelling: Mapping[CrowdKey, Crowd] = field(default_factory=dict)
+    crowds: Mapping[CrowdKey, Crowd] = field(default_factory=dict)
 
     def holds(self, pod: Pod) -> NodeName | None:
         """The node of which a pod holds a part."""
@@ -56,7 +58,7 @@ def held_node(pod: Pod, cutoff: int) -> NodeName | None:
 def take_census(pods: Iterable[Pod], cutoff: int) -> Census:
     """Count from the pods alone, by spec first, as many pods share one."""
     pending: list[Pod] = []
-    repelling: list[Pod] = []
+    crowds, repelling = CrowdTaker(), CrowdTaker(by_spec=True)
     counts: Counter[tuple[NodeName, int]] = Counter()
     specs: dict[int, PodSpec] = {}
     for pod in pods:
@@ -66,8 +68,9 @@ def take_census(pods: Iterable[Pod], cutoff: int) -> Census:
         if node is not None:
             counts[node, id(pod.spec)] += 1
             specs[id(pod.spec)] = pod.spec
+            crowds.add(pod, node, 1)
             if pod.spec.anti_affinity:
-                repelling.append(pod)
+                repelling.add(pod, node, 1)
     amounts: dict[NodeName, dict[str, int]] = {}
     ports: dict[NodeName, tuple[HostPort, ...]] = {}
     for (node, number), count in counts.items():
@@ -77,7 +80,7 @@ def take_census(pods: Iterable[Pod], cutoff: int) -> Census:
         if specs[number].host_ports:
             ports[node] = ports.get(node, ()) + specs[number].host_ports * count
     used = {node: Use(total, ports.get(node, ())) for node, total in amounts.items()}
-    return Census(cutoff=cutoff, used=used, pending=tuple(pending), repelling=tuple(repelling))
+    return Census(cutoff=cutoff, used=used, pending=tuple(pending), repelling=repelling.view(), crowds=crowds.view())
 
 
 class CensusTaker:
@@ -88,7 +91,8 @@ class CensusTaker:
         self._used: dict[NodeName, Use] = {}
         self._own: dict[NodeName, dict[str, int]] = {}  # amounts that no view shares yet: these may be changed
         self._pending: dict[Uid, Pod] = {}
-        self._repelling: dict[Uid, Pod] = {}
+        self._crowds = CrowdTaker()
+        self._repelling = CrowdTaker(by_spec=True)
 
     def change(self, before: Pod | None, after: Pod | None) -> None:
         """Take in that a pod came (`before` None), changed, or went (`after` None)."""
@@ -96,8 +100,13 @@ class CensusTaker:
             node = held_node(after, self._cutoff)  # the usual case of a first list, which has very many of them
             if node is not None:
                 self._add(node, after, 1)
+                self._crowds.add(after, node, 1)
             return
         old, new = self._holds(before), self._holds(after)
+        if before is not None and old is not None:
+            self._count(before, old, -1)
+        if after is not None and new is not None:
+            self._count(after, new, 1)
         if old != new or (before is not None and after is not None and before.spec is not after.spec):
             if old is not None and before is not None:
                 self._add(old, before, -1)
@@ -107,10 +116,6 @@ class CensusTaker:
             self._pending.pop(before.uid, None)
         if after is not None and is_pending(after):
             self._pending[after.uid] = after
-        if before is not None and old is not None:
-            self._repelling.pop(before.uid, None)
-        if after is not None and new is not None and after.spec.anti_affinity:
-            self._repelling[after.uid] = after
 
     def view(self) -> Census:
         """Return the count as it is now; it stays as it is."""
@@ -119,8 +124,14 @@ class CensusTaker:
             cutoff=self._cutoff,
             used=dict(self._used),
             pending=tuple(self._pending.values()),
-            repelling=tuple(self._repelling.values()),
+            repelling=self._repelling.view(),
+            crowds=self._crowds.view(),
         )
+
+    def _count(self, pod: Pod, node: NodeName, sign: int) -> None:
+        self._crowds.add(pod, node, sign)
+        if pod.spec.anti_affinity:
+            self._repelling.add(pod, node, sign)
 
     def _holds(self, pod: Pod | None) -> NodeName | None:
         return None if pod is None else held_node(pod, self._cutoff)

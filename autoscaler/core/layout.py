@@ -128,7 +128,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     )
     stock = take_stock(shelves)
     reserve_places(stock, shelves)
-    questions = Questions(classes, index.census.repelling, snapshot.daemonsets)
+    questions = Questions(classes, index.census.repelling.values(), snapshot.daemonsets)
     market = open_market(shelves, stock, questions)
     market = limit_attachments(snapshot, index, dimensions, stock, market)
     topology = build_topology(snapshot, index, classes, foreseen)

@@ -8,16 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscaler.core.census import Census, CensusTaker, take_census
-from autoscaler.core.model import NodeName, Phase, Pod
-from tests.builders import pod, spec
+from autoscaler.core.model import HOSTNAME_LABEL, Labels, NodeName, Phase, Pod
+from autoscaler.core.podspec import LabelSelector, PodTerm
+from tests.builders import NOW, pod, spec
 
 CUTOFF = -10
 SPECS = (
     spec(cpu="100m"),
     spec(cpu="1", host_port=80),
     spec(cpu="2", priority=-20),
+    spec(cpu="1", anti_affinity=(PodTerm(HOSTNAME_LABEL, LabelSelector()),)),
     spec(cpu="50m", extra={"nvidia.com/gpu": "1"}),
 )
+LABELS: tuple[Labels, ...] = ({"app": "a"}, {"app": "b"})
 NODES = (None, NodeName("a"), NodeName("b"))
 
 
@@ -29,6 +32,8 @@ def states(draw: st.DrawFn) -> Pod | None:
     number = draw(st.integers(0, 5))
     return pod(
         f"p{number}",
+        labels=draw(st.sampled_from(LABELS)),
+        deleted_at=draw(st.sampled_from([None, None, NOW])),
         of=draw(st.sampled_from(SPECS)),
         node=draw(st.sampled_from(NODES)),
         nominated_node=draw(st.sampled_from(NODES)),
@@ -38,7 +43,11 @@ def states(draw: st.DrawFn) -> Pod | None:
 
 def facts(census: Census) -> object:
     used = {node: (dict(use.amounts), sorted(use.ports)) for node, use in census.used.items()}
-    return census.cutoff, used, sorted(each.key for each in census.pending)
+    crowds = [
+        {key: (dict(one.present), dict(one.leaving)) for key, one in crowds.items()}
+        for crowds in (census.crowds, census.repelling)
+    ]
+    return census.cutoff, used, sorted(each.key for each in census.pending), crowds
 
 
 @given(st.lists(states(), max_size=40))

@@ -83,7 +83,7 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)
-    questions = Questions(classes, index.census.repelling, snapshot.daemonsets)
+    questions = Questions(classes, index.census.repelling.values(), snapshot.daemonsets)
     open_market = market.open_market(shelves, stock, questions)
     open_market = limit_attachments(snapshot, index, dimensions, stock, open_market)
     settle_residents(topology, shelves, stock, open_market)

@@ -30,11 +30,12 @@ from autoscaler.core.model import (
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scaleup.template import Overheads, Template, is_startup_taint, lasting_taints
-from autoscaler.core.scheduling.classes import Dimensions
+from autoscaler.core.scheduling.classes import Dimensions, Vector
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place
 from autoscaler.core.snapshot import Snapshot
 
+NO_PORTS: frozenset[HostPort] = frozenset()
 BEING_DELETED_TAINT = "ToBeDeletedByClusterAutoscaler"
 TRANSIENT = ("node.kubernetes.io/not-ready", "node.cloudprovider.kubernetes.io/uninitialized",
              "node.kubernetes.io/network-unavailable")  # fmt: skip
@@ -78,7 +79,15 @@ class Shelves:
     dimensions: Dimensions
     rank: Callable[[GroupName], tuple[int, str]]  # the highest tier first
 
+    _vectors: dict[int, tuple[Resources, Vector]] = field(default_factory=dict, init=False)
     _running: dict[NodeName, set[Uid]] | None = field(default=None, init=False)
+
+    def vector(self, amounts: Resources) -> Vector:
+        """The amounts along the dimensions; equal nodes share theirs."""
+        known = self._vectors.get(id(amounts))
+        if known is None:
+            known = self._vectors[id(amounts)] = (amounts, self.dimensions.vector(amounts))
+        return known[1]
 
     def running_on(self, node: NodeName) -> Collection[Uid]:
         """The DaemonSets that have a pod on the node already; counted once, when first asked, as it takes all pods."""
@@ -135,15 +144,15 @@ def _surplus_last(upcoming: list[Place], shelves: Shelves) -> list[Place]:
 
 
 def _shelve_node(stock: Stock, shelves: Shelves, node: Node) -> None:
-    if node.is_cordoned or node.deleted_at is not None or any(t.key == BEING_DELETED_TAINT for t in node.taints):
+    is_going = bool(node.taints) and any(taint.key == BEING_DELETED_TAINT for taint in node.taints)
+    if node.is_cordoned or node.deleted_at is not None or is_going:
         return
     instance = shelves.index.instance_of(node)
     if instance is not None and not instance.is_live:
         return
     policy, at = shelves.snapshot.policy, shelves.snapshot.at
-    starting = any(taint.key in TRANSIENT or is_startup_taint(taint, policy) for taint in node.taints)
-    young = at - node.created < policy.max_node_startup_time
-    comes = young and instance is not None
+    starting = bool(node.taints) and any(one.key in TRANSIENT or is_startup_taint(one, policy) for one in node.taints)
+    comes = instance is not None and at - node.created < policy.max_node_startup_time
     if node.ready and not (starting and comes):
         stock.existing.append(_place_of(shelves, node, NodeView(node.labels, node.taints, node.name)))
     elif (node.ready or not node.was_ready) and comes:
@@ -157,7 +166,6 @@ def _place_of(shelves: Shelves, node: Node, view: NodeView, *, is_upcoming: bool
 
     On an upcoming node the DaemonSets that have no pod there yet take their part too.
     """
-    vector = shelves.dimensions.vector
     allocatable = node.allocatable
     group = shelves.index.group_of_node.get(node.name)
     if not allocatable["cpu"] and group is not None and group in shelves.templates:
@@ -166,13 +174,14 @@ def _place_of(shelves: Shelves, node: Node, view: NodeView, *, is_upcoming: bool
     if is_upcoming:
         allocatable, taken = shelves.overheads.left_on(view, allocatable, shelves.running_on(node.name))
         ports.update(taken)
-    free = list(vector(allocatable))
+    free = shelves.vector(allocatable)
     use = shelves.index.census.used.get(node.name)
     if use is not None:
-        for position, name in enumerate(shelves.dimensions.names):
-            free[position] -= use.amounts.get(name, 0)
+        held = use.amounts.get
+        free = tuple([have - held(name, 0) for have, name in zip(free, shelves.dimensions.names, strict=True)])
         ports.update(use.ports)
-    return Place(view, tuple(free), frozenset(ports), node.name, group, node.instance_id, is_upcoming)
+    taken_ports = frozenset(ports) if ports else NO_PORTS
+    return Place(view, free, taken_ports, node.name, group, node.instance_id, is_upcoming)
 
 
 def _shelve_instance(stock: Stock, shelves: Shelves, group: NodeGroup, instance: Instance) -> None:

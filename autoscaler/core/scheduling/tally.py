@@ -9,6 +9,7 @@ Source: kubernetes/pkg/scheduler/framework/plugins/{podtopologyspread,interpodaf
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -46,11 +47,16 @@ class Tally:
         known = self._where.get(id(node))
         if known is None:
             # The view is kept, so that no other can take over its identity.
-            known = self._where[id(node)] = (node, self._look_up(node))
+            known = self._where[id(node)] = (node, self.look_up(node))
         return known[1]
 
-    def _look_up(self, node: NodeView) -> str | None:
+    def look_up(self, node: NodeView) -> str | None:
         return node.labels.get(self.key) if self.key else ""
+
+    def start(self, pods: Mapping[str, int], nodes: Mapping[str, int]) -> None:  # noqa: ARG002 - some know empty domains
+        """Begin with so many pods by domain; `nodes` counts the nodes of every domain."""
+        self.counts = dict(pods)
+        self.total = sum(pods.values())
 
     def count(self, domain: str, pods: int) -> None:
         """So many more pods in a domain."""
@@ -117,13 +123,13 @@ class SpreadTally(Tally):
     that need the least count to be above 0, `doubts` the domains that came, empty, after one.
     """
 
-    __slots__ = ("_is_plain", "_known", "_nodes", "domains", "doubts", "expected", "foreseen", "least", "levels",
-                 "relied", "scope")  # fmt: skip
+    __slots__ = ("_known", "_nodes", "domains", "doubts", "expected", "foreseen", "is_plain", "least",
+                 "levels", "relied", "scope")  # fmt: skip
 
     def __init__(self, key: str, journal: list[Deed], scope: Scope) -> None:
         super().__init__(key, journal)
         self.scope = scope
-        self._is_plain = scope == Scope((key,))
+        self.is_plain = scope == Scope((key,))
         self.domains = 0
         self.levels: dict[int, int] = {}
         self.least = 0
@@ -132,10 +138,17 @@ class SpreadTally(Tally):
         self._known: frozenset[str] = frozenset()
         self._nodes: dict[str, int] = {}
 
-    def _look_up(self, node: NodeView) -> str | None:
-        if self._is_plain:
+    def look_up(self, node: NodeView) -> str | None:
+        if self.is_plain:
             return node.labels.get(self.key)
         return node.labels[self.key] if self.scope.includes(node) else None
+
+    def start(self, pods: Mapping[str, int], nodes: Mapping[str, int]) -> None:
+        super().start({domain: pods.get(domain, 0) for domain in sorted(nodes)}, nodes)
+        self._nodes = dict(nodes)
+        self.domains = len(nodes)
+        self.levels = dict(Counter(self.counts.values()))
+        self.least = min(self.levels, default=0)
 
     def join(self, domain: str, nodes: int, level: int = 0) -> None:
         """So many more nodes in a domain (fewer, when negative); new hosts start at `level`."""

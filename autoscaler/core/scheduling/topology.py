@@ -11,17 +11,18 @@ Source: kubernetes/pkg/scheduler/framework/plugins/{podtopologyspread,interpodaf
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.core.decision import Why
 from autoscaler.core.index import Index
-from autoscaler.core.model import Labels, NodeName, Pod, Uid
+from autoscaler.core.model import Labels, Pod, Uid
 from autoscaler.core.podspec import LabelSelector, PodSpec, SpreadConstraint
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.rules import Apart, Marks, Part, Rules, Spread
 from autoscaler.core.scheduling.selectors import Namespaces, PodQuery, query_of, selects, with_keys
+from autoscaler.core.scheduling.survey import Survey
 from autoscaler.core.scheduling.tally import NEW_HOST, Deed, Scope, SpreadTally, Tally
 from autoscaler.core.snapshot import DaemonSet, Snapshot
 from autoscaler.core.storage import ONCE_PER_POD, ClaimKey
@@ -56,6 +57,11 @@ class _Books:
     carrying: dict[Repulsion, Tally] = field(default_factory=dict)
     exclusive: dict[ClaimKey, Tally] = field(default_factory=dict)  # by use anywhere in the cluster
 
+    @property
+    def all(self) -> Iterator[Tally]:
+        for books in (self.spreads, self.matching, self.carrying, self.exclusive):
+            yield from books.values()
+
     def matching_all(self, queries: tuple[PodQuery, ...], key: str) -> Tally:
         found = self.matching.get((queries, key))
         if found is None:
@@ -78,7 +84,7 @@ class Topology:
         self._books = _Books()
         self._repelled: dict[tuple[int, str], tuple[Labels, list[Repulsion]]] = {}
         self._by_labels: dict[tuple[int, str], tuple[Labels, tuple[Tally, ...]]] = {}
-        self._nodes: dict[NodeName, NodeView] = {}
+        self._survey: Survey | None = None
         self._of_daemonsets: dict[Uid, Rules] = {}
         self._residents: dict[int, tuple[NodeView, tuple[Rules, ...]]] = {}
         self.is_active = False
@@ -104,7 +110,7 @@ class Topology:
 
     def begin_purchase(self) -> None:
         """New nodes are counted from none again: what was planned before is out of reach."""
-        for tally in (*self._books.spreads.values(), *self._books.matching.values(), *self._books.carrying.values()):
+        for tally in self._books.all:
             tally.taken_new = 0
 
     # nodes
@@ -121,7 +127,7 @@ class Topology:
 
     def join(self, node: NodeView) -> None:
         """A node that is on its way counts from here on, where its Node object did not before."""
-        known = self._nodes.get(NodeName(node.name)) if node.name is not None else None
+        known = self._survey.view(node.name) if self._survey is not None else None
         for tally in self._books.spreads.values():
             domain = tally.domain_of(node)
             if domain is not None and (known is None or tally.domain_of(known) is None):
@@ -273,44 +279,21 @@ class Topology:
 
     def survey(self, snapshot: Snapshot, index: Index) -> None:
         """Count every Node object, and the pods on them."""
-        views = {node.name: NodeView(node.labels, node.taints, node.name) for node in index.nodes.values()}
-        self._nodes = views
-        for tally in self._books.spreads.values():
-            domains = Counter(tally.domain_of(view) for view in views.values())
-            for domain in sorted(one for one in domains if one is not None):
-                tally.join(domain, domains[domain])
-        counts: Counter[tuple[NodeName, int, str, bool]] = Counter()
-        fed: dict[tuple[int, str], tuple[Tally, ...]] = {}
-        for pod in snapshot.pods:
-            key = (id(pod.labels), pod.namespace)
-            tallies = fed.get(key)
-            if tallies is None:
-                tallies = fed[key] = self._fed_by_labels(pod.labels, pod.namespace)
-            is_user = bool(pod.spec.claims and self._books.exclusive)
-            node = index.census.holds(pod) if tallies or is_user else None
-            if node is None or node not in views:
-                continue
-            if is_user:
-                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims}
-                _add([self._books.exclusive[one] for one in claims & self._books.exclusive.keys()], views[node], 1)
+        self._survey = survey = Survey(index)
+        for crowd in index.census.crowds.values():
+            tallies = self._fed_by_labels(crowd.labels, crowd.namespace)
             if tallies:
-                counts[node, id(pod.labels), pod.namespace, pod.deleted_at is None] += 1
-        for (node, labels, namespace, stays), number in counts.items():
-            _add(fed[labels, namespace], views[node], number, stays=stays)
-        for pod in index.census.repelling:
-            node = index.census.holds(pod)
-            if node is not None and node in views:
-                kind = Kind(pod.spec, pod.labels, pod.namespace)
-                _add(self._fed_by_repulsion(kind), views[node], 1)
-        self._books.journal.clear()
-
-
-def _add(tallies: Iterable[Tally], node: NodeView, pods: int, *, stays: bool = True) -> None:
-    """Count pods on a node; spread constraints leave out pods that are being deleted."""
-    for tally in tallies:
-        domain = tally.domain_of(node)
-        if domain is not None and (stays or not isinstance(tally, SpreadTally)):
-            tally.count(domain, pods)
+                survey.add(tallies, crowd.present, crowd.leaving)
+        for crowd in index.census.repelling.values():
+            if crowd.spec is not None:
+                survey.add(self._fed_by_repulsion(Kind(crowd.spec, crowd.labels, crowd.namespace)), crowd.present, {})
+        for pod in snapshot.pods if self._books.exclusive else ():
+            node = index.census.holds(pod) if pod.spec.claims else None
+            if node is not None and survey.view(node) is not None:
+                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims}
+                users = [self._books.exclusive[one] for one in claims & self._books.exclusive.keys()]
+                survey.add(users, {node: 1}, {})
+        survey.close(self._books.all)
 
 
 def _counts(selector: LabelSelector | None, labels: Labels) -> bool:
@@ -331,7 +314,7 @@ def build_topology(
 ) -> Topology:
     """Give every class its rules, and count the cluster once, where any of them asks for it."""
     topology = Topology(snapshot, foreseen)
-    repelling = {key_of(pod): pod for pod in index.census.repelling}
+    repelling = index.census.repelling.values()
     bound = any(
         one.spec.affinity or one.spec.anti_affinity or one.spec.has_hard_spread or one.needs.exclusive
         for one in classes
@@ -339,7 +322,7 @@ def build_topology(
     if not bound and not (repelling and classes):
         return topology
     kinds = {kind_key(one): Kind(one.spec, one.labels, one.namespace, one.needs.exclusive) for one in classes}
-    carriers = [Kind(pod.spec, pod.labels, pod.namespace) for pod in repelling.values()]
+    carriers = [Kind(one.spec, one.labels, one.namespace) for one in repelling if one.spec is not None]
     repulsions = dict.fromkeys(
         one for kind in (*kinds.values(), *carriers, *map(kind_of, snapshot.daemonsets)) for one in kind.repulsions
     )
