@@ -5,9 +5,8 @@ that; and an empty cluster with 50,000 pending pods, each a fiftieth of a
 node, where cluster-autoscaler's RunOnce takes 11 to 25 s. A third of the
 classes have rules: spread over zones, spread over hosts, one a node. Nodes
 are three quarters full, and a tenth of the pending pods is too big for what
-is left on any; one node in twenty is idle enough to go. As in the running
-controller, the count of pods by node is kept by the cache; what counting
-costs is shown beside it.
+is left on any. As in the running controller, the count of pods by node is
+kept by the cache; what counting costs is shown beside it.
 """
 
 from __future__ import annotations
@@ -135,7 +134,7 @@ def _capacity(group: int) -> Resources:
 def _spec(number: int) -> PodSpec:
     """Two thirds are plain; the others spread over zones or hosts, or are alone on a node."""
     selector = LabelSelector((Requirement("app", "In", (f"app-{number}",)),))
-    cpu = 100 + 10 * number if number < CLASSES - BIG else 10_000 + 500 * (number % BIG)
+    cpu = 100 + 10 * number if number < CLASSES - BIG else 23_000 + 500 * (number % BIG)
     amounts = Resources({"cpu": cpu, "memory": (200 + 20 * number) * 2**20, "pods": 1})
     if number % 6 == 0:
         return PodSpec(requests=amounts, spread=(SpreadConstraint(ZONE_LABEL, 1, True, selector),))

@@ -22,7 +22,7 @@ from autoscaler.core.scaleup import offers as market
 from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Stock, take_stock
-from autoscaler.core.scheduling.aisles import Questions
+from autoscaler.core.scheduling.aisles import Questions, in_aisles
 from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector, classify
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place
@@ -87,6 +87,9 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     open_market = market.open_market(shelves, stock, questions)
     open_market = limit_attachments(snapshot, index, dimensions, stock, open_market)
     settle_residents(topology, shelves, stock, open_market)
+    for aisle in in_aisles((*stock.existing, *stock.upcoming), questions):
+        for place in aisle:
+            place.kind = aisle.view
     stage = Stage(
         stock=stock,
         market=open_market,

@@ -48,8 +48,13 @@ class Row:
         if one.bound is None:
             return [Lane(list(range(len(self.places))))]
         lanes: dict[tuple[str | None, ...], Lane] = {}
+        by_view: dict[int, Lane] = {}
         for number, place in enumerate(self.places):
-            lanes.setdefault(one.bound.domains_of(place.view), Lane([])).numbers.append(number)
+            view = place.view if place.kind is None or one.fitting.asks_host else place.kind
+            lane = by_view.get(id(view))
+            if lane is None:
+                lane = by_view[id(view)] = lanes.setdefault(one.bound.domains_of(view), Lane([]))
+            lane.numbers.append(number)
         return list(lanes.values())
 
 

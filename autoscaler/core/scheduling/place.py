@@ -74,6 +74,7 @@ class Place:
     instance: InstanceId | None = None
     is_upcoming: bool = False
     is_used: bool = False  # takes a pending pod of this pass
+    kind: NodeView | None = None  # what all nodes of its aisle look like, once they stand in aisles
 
     def room_for(self, one: PodClass) -> int:
         """How many pods of the class fit here now."""
