@@ -42,7 +42,7 @@ class Demand:
             found.setdefault(id(wish.one.fitting), []).append(wish)
         self._parts = [_sum_up(part) for part in found.values()]
         self._all = _join(self._parts)
-        eager = sorted(wishes, key=lambda wish: (-wish.one.spec.priority, freedom(wish.one)))
+        eager = sorted(wishes, key=lambda wish: (-wish.one.spec.priority, wish.one.freedom))
         self.orders = [wishes] if eager == wishes else [eager, wishes]
         self._largest: Vector = tuple(map(max, zip(*[part.one.request for part in self._parts], strict=True)))
         self._welcome: dict[tuple[object, ...], bool] = {}
@@ -113,17 +113,3 @@ def _join(parts: Sequence[_Part]) -> _Part:
             lonely.update(part.lonely)
     total = tuple(map(sum, zip(*[part.total for part in parts], strict=True)))
     return _Part(parts[0].one, sum(part.pods for part in parts), total, lonely)
-
-
-def freedom(one: PodClass) -> int:
-    """How little holds pods of the class back from a node; those that are hardest to place have the least.
-
-    Pods that must be alone on a node decide how many nodes there are; a group
-    that must be together needs its room in one domain.
-    """
-    rules = one.bound
-    if rules is None:
-        return 3
-    if rules.lonely:
-        return 0
-    return 1 if rules.wide.affinity else 2

@@ -1,9 +1,9 @@
 """Which pending pods find room on what exists or is on its way, and where.
 
 Room is filled as the scheduler's queue would: by priority, then age, then
-name. What was just bought for these pods was packed in another order, though,
-the largest first; where the queue's order leaves somebody without a place on
-upcoming nodes, that one is tried too, or each pass would buy again.
+name. What was just bought for these pods was packed in another order, though;
+where the queue's order leaves somebody without a place on upcoming nodes,
+other ways are tried too, or each pass would buy again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from autoscaler.core.scheduling.classes import PodClass, in_queue_order
 from autoscaler.core.scheduling.place import Place, room_beside
 from autoscaler.core.scheduling.rules import Rules
 from autoscaler.core.scheduling.shelf import PlaceShelf
+from autoscaler.core.scheduling.tally import Deed
 from autoscaler.core.scheduling.topology import Topology
 
 Housed = dict[str, Place]  # by uid
@@ -90,29 +91,36 @@ class Housing:
         self._halls = [existing, self._fill_upcoming(classes)]
 
     def _fill_upcoming(self, classes: Sequence[PodClass]) -> Hall:
+        """Try one way after the other until all have a place, and keep the one that houses most."""
         stock, topology = self._stock, self._topology
-        empty = [replace(place) for place in stock.upcoming]
-        mark = topology.mark()
-        hall = Hall.of(stock.upcoming, self._questions)
-        wanting = _queue(hall, classes)
-        found = dict(self.housed)
-        _fill(hall, wanting, found)
-        if len(wanting) > 1 and any(pod.uid not in found for _, pods in wanting for pod in pods):
-            other = dict(self.housed)
-            deeds = topology.cut(mark)
-            _fill_by_size(empty, classes, other, self._questions)
-            if _score(other, classes) > _score(found, classes):
-                stock.upcoming, self.housed = empty, other
-                return Hall.of(empty, self._questions)
-            topology.cut(mark)
-            topology.replay(deeds)
-        self.housed = found
-        return hall
+        best: _Trial | None = None
+        for way in (_in_turn, _by_freedom, _by_size):
+            trial = _Trial([replace(place) for place in stock.upcoming], dict(self.housed))
+            mark = topology.mark()
+            is_done = way(trial, classes, self._questions)
+            trial.deeds = topology.cut(mark)
+            if best is None or _score(trial.housed, classes) > _score(best.housed, classes):
+                best = trial
+            if is_done:
+                break
+        assert best is not None
+        stock.upcoming, self.housed = best.places, best.housed
+        topology.replay(best.deeds)
+        return Hall.of(stock.upcoming, self._questions)
 
     def fill_again(self, waiting: Queue) -> None:
         """Give pods with rules the room that there is, now that others have got a place elsewhere."""
         for hall in self._halls:
             _fill(hall, waiting, self.housed)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """One way of filling the upcoming nodes."""
+
+    places: list[Place]
+    housed: Housed
+    deeds: list[Deed] = field(default_factory=list)
 
 
 def _queue(hall: Hall, classes: Sequence[PodClass]) -> list[tuple[PodClass, list[Pod]]]:
@@ -177,21 +185,42 @@ def _fill(hall: Hall, queue: Queue, housed: Housed) -> None:
     bound.retry()
 
 
-def _fill_by_size(places: Sequence[Place], classes: Sequence[PodClass], housed: Housed, questions: Questions) -> None:
-    """Fill in buying order; each class takes first what the fewest others can use."""
+def _in_turn(trial: _Trial, classes: Sequence[PodClass], questions: Questions) -> bool:
+    """As the queue of the scheduler has them. Each way returns whether no other could house more."""
+    hall = Hall.of(trial.places, questions)
+    wanting = _queue(hall, classes)
+    _fill(hall, wanting, trial.housed)
+    return len(wanting) < 2 or all(pod.uid in trial.housed for _, pods in wanting for pod in pods)
+
+
+def _by_freedom(trial: _Trial, classes: Sequence[PodClass], questions: Questions) -> bool:
+    """As they were bought: the hardest to place come first."""
+    takers = sorted(_homeless(classes, trial.housed), key=lambda one: (-one.spec.priority, one.freedom))
+    hall = Hall.of(trial.places, questions)
+    _fill(hall, [(one, one.pods) for one in takers], trial.housed)
+    return not _homeless(takers, trial.housed)
+
+
+def _by_size(trial: _Trial, classes: Sequence[PodClass], questions: Questions) -> bool:
+    """In buying order; each class takes first what the fewest others can use."""
     kinds: dict[object, list[Place]] = {}
-    for place in places:
+    for place in trial.places:
         kind = (place.group, place.view.labels.get(ZONE_LABEL), place.node, place.free, place.ports)
         kinds.setdefault(kind, []).append(place)
-    takers = [one for one in classes if any(pod.uid not in housed for pod in one.pods)]
+    takers = _homeless(classes, trial.housed)
     able = {id(one): [kind for kind, members in kinds.items() if members[0].room_for(one)] for one in takers}
     rivals = Counter(kind for mine in able.values() for kind in mine)
     aisles = {kind: in_aisles(members, questions) for kind, members in kinds.items()}
     for one in takers:
         mine = sorted(able[id(one)], key=lambda kind: rivals[kind])
-        _fill(Hall([aisle for kind in mine for aisle in aisles[kind]]), [(one, one.pods)], housed)
+        _fill(Hall([aisle for kind in mine for aisle in aisles[kind]]), [(one, one.pods)], trial.housed)
     everywhere = Hall([aisle for each in aisles.values() for aisle in each])
-    _fill(everywhere, [(one, one.pods) for one in takers if one.bound is not None], housed)
+    _fill(everywhere, [(one, one.pods) for one in takers if one.bound is not None], trial.housed)
+    return True
+
+
+def _homeless(classes: Iterable[PodClass], housed: Housed) -> list[PodClass]:
+    return [one for one in classes if any(pod.uid not in housed for pod in one.pods)]
 
 
 def _score(housed: Housed, classes: Sequence[PodClass]) -> list[tuple[int, int]]:

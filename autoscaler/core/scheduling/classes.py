@@ -51,6 +51,20 @@ class PodClass:
         return rules if rules is not None and rules.is_bound else None
 
     @property
+    def freedom(self) -> int:
+        """How little holds the pods back from a node; those that are hardest to place have the least.
+
+        Pods that must be alone on a node decide how many nodes there are; a
+        group that must be together needs its room in one domain.
+        """
+        rules = self.bound
+        if rules is None:
+            return 3
+        if rules.lonely:
+            return 0
+        return 1 if rules.wide.affinity else 2
+
+    @property
     def oldest(self) -> tuple[datetime, str, str]:
         pod = self.pods[0]
         return pod.created, pod.namespace, pod.name

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Generic, TypeVar
 
 from autoscaler.core.scheduling.aisles import Aisle, Block
@@ -109,7 +110,9 @@ class PlaceShelf(Shelf[Place]):
     def _fill(self, bucket: Bucket[Place], count: int, found: list[tuple[Place, int]]) -> int:
         one, rules = self.one, self.rules
         if bucket.places is None:
-            bucket.places = [place for aisle in bucket.aisles for place in aisle.with_room(one.request)]
+            # By turns, as new nodes are opened: one aisle after the other would fill up zone by zone.
+            rows = zip_longest(*[aisle.with_room(one.request) for aisle in bucket.aisles])
+            bucket.places = [place for row in rows for place in row if place is not None]
         places = bucket.places
         left, tried = count, 0
         while left and tried < len(places):
