@@ -43,6 +43,7 @@ from autoscaler.kubernetes.wire import (
 )
 
 _NODE_OPERATORS = frozenset({"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"})
+_FIELD_OPERATORS = frozenset({"In", "NotIn"})
 _LABEL_OPERATORS = frozenset({"In", "NotIn", "Exists", "DoesNotExist"})
 _TOLERATION_OPERATORS = frozenset({"Equal", "Exists", "Lt", "Gt"})
 _EFFECTS = frozenset({"", "NoSchedule", "PreferNoSchedule", "NoExecute"})
@@ -130,13 +131,24 @@ def _requirements(
     for each in wire or ():
         if each.operator not in known:
             doubts.append(f"{where}: operator {each.operator!r} of {each.key!r}")
+        elif not _has_right_values(each.operator, len(each.values or ())):
+            doubts.append(f"{where}: {each.operator} of {each.key!r} with {len(each.values or ())} values")
         result.append(Requirement(each.key, each.operator, tuple(sorted(each.values or ()))))
     return tuple(sorted(result))
 
 
+def _has_right_values(operator: str, count: int) -> bool:
+    """Whether an operator may have so many values, by k8s.io/apimachinery/pkg/labels, NewRequirement."""
+    if operator in ("In", "NotIn"):
+        return count > 0
+    return count == (operator in ("Gt", "Lt"))
+
+
 def _node_term(wire: WireNodeTerm, doubts: list[str]) -> NodeTerm:
-    fields = _requirements("nodeAffinity.matchFields", wire.match_fields, _NODE_OPERATORS, doubts)
-    doubts += [f"nodeAffinity.matchFields: {each.key!r}" for each in fields if each.key != "metadata.name"]
+    where = "nodeAffinity.matchFields"
+    fields = _requirements(where, wire.match_fields, _FIELD_OPERATORS, doubts)
+    doubts += [f"{where}: {each.key!r}" for each in fields if each.key != "metadata.name"]
+    doubts += [f"{where}: {len(each.values)} values of {each.key!r}" for each in fields if len(each.values) > 1]
     expressions = _requirements("nodeAffinity.matchExpressions", wire.match_expressions, _NODE_OPERATORS, doubts)
     return NodeTerm(expressions, fields)
 

@@ -172,3 +172,40 @@ def test_priority_is_the_pods_own_then_its_class_then_the_default_one() -> None:
     assert priority(priorityClassName="system-node-critical") == (2_000_001_000, "system-node-critical")
     assert priority(priorityClassName="unheard-of") == (0, "unheard-of")
     assert spec_of().priority == 0
+
+
+@pytest.mark.parametrize(
+    ("requirement", "doubt"),
+    [
+        ({"key": "a", "operator": "In"}, "In of 'a' with 0 values"),
+        ({"key": "a", "operator": "NotIn", "values": []}, "NotIn of 'a' with 0 values"),
+        ({"key": "a", "operator": "Exists", "values": ["b"]}, "Exists of 'a' with 1 values"),
+        ({"key": "a", "operator": "Gt", "values": ["1", "2"]}, "Gt of 'a' with 2 values"),
+        ({"key": "a", "operator": "Near", "values": ["1"]}, "operator 'Near' of 'a'"),
+    ],
+)
+def test_a_requirement_that_the_scheduler_would_not_parse_is_unknown(requirement: Any, doubt: str) -> None:
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [requirement]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert spec_of(affinity=affinity).unknowns == (f"nodeAffinity.matchExpressions: {doubt}",)
+
+
+def test_a_comparison_with_no_number_is_known_to_match_nothing() -> None:
+    """The API server takes it, and the scheduler goes on to the next term."""
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["many"]}]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert spec_of(affinity=affinity).unknowns == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "doubt"),
+    [
+        ({"key": "metadata.name", "operator": "Exists"}, "operator 'Exists' of 'metadata.name'"),
+        ({"key": "metadata.name", "operator": "In", "values": ["a", "b"]}, "2 values of 'metadata.name'"),
+        ({"key": "metadata.uid", "operator": "In", "values": ["a"]}, "'metadata.uid'"),
+    ],
+)
+def test_a_field_that_the_scheduler_would_not_parse_is_unknown(field: Any, doubt: str) -> None:
+    terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert spec_of(affinity=affinity).unknowns == (f"nodeAffinity.matchFields: {doubt}",)
