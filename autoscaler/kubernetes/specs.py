@@ -25,6 +25,7 @@ from autoscaler.core.podspec import (
     SpreadConstraint,
     Toleration,
 )
+from autoscaler.core.scheduling.fit import whole_number
 from autoscaler.kubernetes.requests import FieldError, effective_requests, is_sidecar
 from autoscaler.kubernetes.wire import (
     WireAffinity,
@@ -151,6 +152,18 @@ def _node_term(wire: WireNodeTerm, doubts: list[str]) -> NodeTerm:
     doubts += [f"{where}: {len(each.values)} values of {each.key!r}" for each in fields if len(each.values) > 1]
     expressions = _requirements("nodeAffinity.matchExpressions", wire.match_expressions, _NODE_OPERATORS, doubts)
     return NodeTerm(expressions, fields)
+
+
+def read_node_term(wire: WireNodeTerm) -> tuple[NodeTerm, tuple[str, ...]]:
+    """Convert one required node term; return with it what kube-scheduler would not take."""
+    doubts: list[str] = []
+    term = _node_term(wire, doubts)
+    doubts += [
+        f"{each.operator} of {each.key!r}: {each.values[0]!r} is no integer"
+        for each in term.expressions
+        if each.operator in ("Gt", "Lt") and len(each.values) == 1 and whole_number(each.values[0]) is None
+    ]
+    return term, tuple(doubts)
 
 
 def to_node_terms(wire: WireNodeSelector) -> tuple[NodeTerm, ...]:

@@ -269,6 +269,30 @@ class WireScaled(_Wire):
     spec: WireReplicas | None = None
 
 
+class WireSelectingSpec(_Wire):
+    replicas: int | None = None
+    selector: WireSelector | None = None
+
+
+class WireSelecting(_Wire):
+    """A ReplicaSet or StatefulSet, of which the selector is wanted too."""
+
+    metadata: WireMeta
+    spec: WireSelectingSpec | None = None
+
+
+class WireMatchingSpec(_Wire):
+    replicas: int | None = None
+    selector: dict[str, str] | None = None
+
+
+class WireMatching(_Wire):
+    """A ReplicationController or a Service, which select by labels alone."""
+
+    metadata: WireMeta
+    spec: WireMatchingSpec | None = None
+
+
 class WireBudgetSpec(_Wire):
     selector: WireSelector | None = None
 

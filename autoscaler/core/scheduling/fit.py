@@ -115,6 +115,9 @@ def static_objections(spec: PodSpec, node: NodeView) -> Iterator[Objection]:
         yield Objection(Why.NODE_SELECTOR_MISMATCH, "wants " + ", ".join(wrong))
     if spec.node_terms is not None and not any(matches_term(term, node.labels, node.name) for term in spec.node_terms):
         yield Objection(Why.NODE_AFFINITY_MISMATCH, "no required node affinity term matches")
+    added = spec.added_terms
+    if added is not None and not any(matches_term(term, node.labels, node.name) for term in added):
+        yield Objection(Why.NODE_AFFINITY_MISMATCH, "no term of the scheduler's own addedAffinity matches")
 
 
 def zoneless_objections(spec: PodSpec, node: NodeView) -> tuple[Objection, ...]:
@@ -140,13 +143,13 @@ class Fitting:
 
     def __init__(self, spec: PodSpec) -> None:
         self.spec = spec
-        terms = spec.node_terms or ()
+        terms = (*(spec.node_terms or ()), *(spec.added_terms or ()))
         keys = {key for key, _ in spec.node_selector}
         keys.update(expression.key for term in terms for expression in term.expressions)
         self._keys = tuple(sorted(keys))
         self._asks_zone = not keys.isdisjoint(ZONE_LABELS)
         self._by_name = any(term.fields for term in terms)
-        self._is_plain = not keys and spec.node_terms is None  # then only taints can object
+        self._is_plain = not keys and spec.node_terms is spec.added_terms is None  # then only taints can object
         self._known: dict[tuple[object, ...], tuple[Objection, ...]] = {}
 
     def objections(self, node: NodeView) -> tuple[Objection, ...]:
