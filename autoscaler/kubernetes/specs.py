@@ -8,7 +8,7 @@ makes the whole object malformed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -97,6 +97,7 @@ def to_spec(wire: WirePodSpec, priorities: PriorityClasses = NO_PRIORITY_CLASSES
     required, preferred = _node_affinity(affinity.node_affinity, doubts)
     together, apart = affinity.pod_affinity, affinity.pod_anti_affinity
     preemption = wire.preemption_policy
+    doubts += _unjudged(wire)
     return PodSpec(
         requests=effective_requests(wire),
         priority=wire.priority if wire.priority is not None else found.value if found else 0,
@@ -123,6 +124,29 @@ def to_spec(wire: WirePodSpec, priorities: PriorityClasses = NO_PRIORITY_CLASSES
         images=tuple(container.image for container in wire.containers if container.image),
         unknowns=tuple(dict.fromkeys(doubts)),
     )
+
+
+def forget_amounts(wire: WirePodSpec) -> None:
+    """Take out what the pod asks for, where it cannot be read."""
+    for container in (*(wire.containers or ()), *(wire.init_containers or ())):
+        container.resources = None
+    wire.resources = wire.overhead = None
+
+
+def _unjudged(wire: WirePodSpec) -> Iterator[str]:
+    """Yield what keeps a pod off by plugins that are not here: gangs, and features that nodes must declare.
+
+    Source: kubernetes, plugins/{gangscheduling,nodedeclaredfeatures}, component-helpers/nodedeclaredfeatures
+    """
+    if wire.scheduling_group is not None:
+        yield "schedulingGroup: pods that are scheduled together"
+    if wire.workload_ref is not None:
+        yield "workloadRef: pods that are scheduled together"
+    if wire.host_network and wire.host_users is False:
+        yield "hostUsers: false on the host network, which a node must declare to have"
+    for container in (*(wire.containers or ()), *(wire.init_containers or ())):
+        if any(rule.action == "RestartAllContainers" for rule in container.restart_policy_rules or ()):
+            yield "restartPolicyRules: RestartAllContainers, which a node must declare to have"
 
 
 def _requirements(

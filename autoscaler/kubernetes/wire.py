@@ -134,12 +134,17 @@ class WirePort(_Wire):
     protocol: str | None = None
 
 
+class WireRestartRule(_Wire):
+    action: str = ""
+
+
 class WireContainer(_Wire):
     name: str = ""
     image: str | None = None
     resources: WireResources | None = None
     ports: tuple[WirePort, ...] | None = None
     restart_policy: str | None = None
+    restart_policy_rules: tuple[WireRestartRule, ...] | None = None
 
 
 class WireClaimVolume(_Wire):
@@ -191,6 +196,9 @@ class WirePodSpec(_Wire):
     topology_spread_constraints: tuple[WireSpread, ...] | None = None
     volumes: tuple[WireVolume, ...] | None = None
     resource_claims: tuple[WireNamed, ...] | None = None
+    scheduling_group: WirePresent | None = None
+    workload_ref: WirePresent | None = None
+    host_users: bool | None = None
     restart_policy: str | None = None
     termination_grace_period_seconds: int | None = None
 

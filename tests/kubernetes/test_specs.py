@@ -16,6 +16,7 @@ from autoscaler.core.podspec import (
     SpreadConstraint,
     Toleration,
 )
+from autoscaler.kubernetes.convert import MalformedObjectError
 from autoscaler.kubernetes.interner import Interner
 from autoscaler.kubernetes.specs import PriorityClass, PriorityClasses
 from tests.kubernetes.wires import pod, spec_of
@@ -209,3 +210,35 @@ def test_a_field_that_the_scheduler_would_not_parse_is_unknown(field: Any, doubt
     terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
     assert spec_of(affinity=affinity).unknowns == (f"nodeAffinity.matchFields: {doubt}",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        ({"schedulingGroup": {"podGroupName": "a"}}, "schedulingGroup"),
+        ({"workloadRef": {"name": "a", "podGroup": "b"}}, "workloadRef"),
+        ({"hostNetwork": True, "hostUsers": False}, "hostUsers"),
+        (
+            {"containers": [{"name": "c", "restartPolicyRules": [{"action": "RestartAllContainers"}]}]},
+            "restartPolicyRules",
+        ),
+    ],
+)
+def test_what_plugins_judge_that_are_not_here_is_unknown(spec: Any, word: str) -> None:
+    [doubt] = spec_of(**spec).unknowns
+    assert doubt.startswith(word)
+
+
+def test_what_needs_nothing_of_a_node_is_known() -> None:
+    restarts = [{"name": "c", "restartPolicyRules": [{"action": "Restart"}]}]
+    assert spec_of(hostNetwork=True, hostUsers=True, containers=restarts).unknowns == ()
+
+
+def test_unreadable_requests_refuse_the_pending_pod_alone() -> None:
+    containers = [{"name": "c", "resources": {"requests": {"cpu": "4Q"}}}]
+    waiting = pod({"containers": containers, "nodeSelector": {"a": "b"}}).spec
+    assert waiting.unknowns == ("containers[c].resources.requests.cpu: '4Q' is no quantity",)
+    assert waiting.node_selector == (("a", "b"),)
+    for spec, status in (({"nodeName": "n1"}, None), ({}, {"nominatedNodeName": "n1"})):
+        with pytest.raises(MalformedObjectError, match="4Q"):
+            pod({"containers": containers, **spec}, status)
