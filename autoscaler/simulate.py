@@ -29,6 +29,7 @@ from autoscaler.core.planner import plan
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.pools import pools_of
+from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.convert import MalformedObjectError, parse_priorities
@@ -36,6 +37,7 @@ from autoscaler.kubernetes.offline import ClusterObjects, read_cluster
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
+from autoscaler.kubernetes.scheduler_config import SchedulerConfigError, parse_scheduler_config
 
 _TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)")
 _KEY_BEFORE = re.compile(rb"([A-Za-z]+)\"?\s*:\s*[\"']?$")  # `key: time`, in JSON or YAML
@@ -89,6 +91,7 @@ class Simulation:
             workloads=cluster.workloads,
             pdbs=cluster.budgets,
             policy=replace(policy, await_scheduler=False, scale_down=scale_down),
+            schedulers=self._schedulers(cluster),
             memory=self._dry(groups, at),
         )
 
@@ -150,6 +153,20 @@ class Simulation:
         except PolicyError as error:
             self.warnings.append(f"ConfigMap {found.namespace}/{found.name}: {error}; it is left out")
             return OperatorPolicy()
+
+    def _schedulers(self, cluster: ClusterObjects) -> Schedulers:
+        """Read the schedulers' configuration, which must be right. Raises InputError."""
+        path = self._config.scheduler_config_file
+        if path is None:
+            return NO_SCHEDULERS
+        try:
+            read = parse_scheduler_config(self._read(path).decode(), str(path))
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: {error}") from None
+        except SchedulerConfigError as error:
+            raise InputError(_one_line(error)) from None
+        self.warnings += [f"{path}: {warning}" for warning in read.warnings]
+        return read.schedulers.knowing(cluster.services, cluster.workloads)
 
     def _dry(self, groups: Iterable[NodeGroup], at: datetime) -> CapacityMemory:
         known = {group.name: group for group in groups}

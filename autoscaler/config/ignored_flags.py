@@ -36,6 +36,6 @@ memory-difference-ratio node-deletion-batcher-interval node-info-cache-expire-ti
 pod-injection-limit predicate-parallelism provisioning-request-initial-backoff-time
 provisioning-request-max-backoff-cache-size provisioning-request-max-backoff-time salvo-scale-up-budget
 scale-down-candidates-pool-min-count scale-down-candidates-pool-ratio scale-down-non-empty-candidates-count
-scheduler-config-file scheduler-verbosity stderrthreshold user-agent vmodule
+scheduler-verbosity stderrthreshold user-agent vmodule
 """
 IGNORED: Mapping[str, bool] = dict.fromkeys(_SWITCHES.split(), True) | dict.fromkeys(_WITH_VALUE.split(), False)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from autoscaler.config.declare import flag
 from autoscaler.config.values import (
     Count,
+    File,
     MinMax,
     Names,
     NodesSpec,
@@ -88,6 +89,9 @@ class ScaleUpFlags:
     expendable_pods_priority_cutoff: int = flag(-10, "pods of a lower priority are not waited for")
     new_pod_scale_up_delay: Span = flag(timedelta(0), "ignore pods younger than this")
     allowed_scheduler_names: Names = flag(NO_WORDS, "only pending pods of these schedulers count; empty: all")
+    scheduler_config_file: File = flag(
+        None, "KubeSchedulerConfiguration: what the cluster's schedulers add to, or leave out of, their filters"
+    )
     bypassed_scheduler_names: Names = flag(NO_WORDS, "their pods are pending before the scheduler has marked them")
     capacity_backoff: Annotated[tuple[timedelta, timedelta], Reads(read_backoff, "FIRST[,FURTHER]")] = flag(
         (30 * SECOND, 60 * SECOND),

@@ -25,6 +25,7 @@ from autoscaler.core.scaleup.template import Overheads, build_templates
 from autoscaler.core.scheduling.aisles import Questions
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
 from autoscaler.core.scheduling.place import Run
+from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.topology import Openings, build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
@@ -112,7 +113,7 @@ def _is_strained(layout: Layout) -> bool:
 def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     index = Index(snapshot)
     candidates = choose_candidates(snapshot, index.census.pending)
-    classes, dimensions = classify(candidates.pods, Volumes(snapshot.storage))
+    classes, dimensions = classify(candidates.pods, Volumes(snapshot.storage), Profiles(snapshot.schedulers))
     tiers = tiers_of(snapshot)
 
     def rank(group: GroupName) -> tuple[int, str]:

@@ -150,6 +150,7 @@ class PodSpec:
     grace_seconds: int | None = None
     images: tuple[str, ...] = ()
     unknowns: tuple[str, ...] = ()
+    added_terms: tuple[NodeTerm, ...] | None = None  # required by the scheduler's own configuration, OR-ed
     _hash: int = field(default=0, init=False, repr=False, compare=False)
 
     @property

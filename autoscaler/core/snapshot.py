@@ -18,6 +18,7 @@ from autoscaler.core.podspec import PodSpec
 from autoscaler.core.policy import Policy
 from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaleup.capacity import CapacityMemory
+from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.storage import Storage
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 
@@ -68,6 +69,7 @@ class Snapshot:
     pdbs: Sequence[PodDisruptionBudget] = ()
     storage: Storage = field(default_factory=Storage)
     policy: Policy = field(default_factory=Policy)
+    schedulers: Schedulers = NO_SCHEDULERS
     memory: CapacityMemory = field(default_factory=CapacityMemory)
     wave: Wave = field(default_factory=Wave)
     scale_down: ScaleDownMemory | None = None

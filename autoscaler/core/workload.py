@@ -23,6 +23,7 @@ class Workload:
     annotations: Labels = field(default_factory=lambda: NO_LABELS)
     owner: OwnerRef | None = None
     replicas: int | None = None
+    selector: LabelSelector | None = None  # None: it has none, or it was not read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ import structlog
 from autoscaler.core.census import Census, CensusTaker
 from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.policy import PolicyError, Tiers
+from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.storage import Storage
 from autoscaler.core.workload import PodDisruptionBudget, Workload
@@ -62,6 +63,7 @@ class ClusterSettings:
     max_staleness: float = 180.0
     expendable_cutoff: int = -10  # pods of a lower priority hold nothing in the census
     kinds_with_replicas: frozenset[str] = frozenset()  # workloads that are read whole, not by their metadata
+    schedulers: Schedulers = NO_SCHEDULERS  # where these derive selectors, Services and owners are read for them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,7 @@ class ClusterView:
     workloads: Mapping[Uid, Workload] = field(default_factory=dict)
     budgets: tuple[PodDisruptionBudget, ...] = ()
     storage: Storage = field(default_factory=Storage)
+    schedulers: Schedulers = NO_SCHEDULERS
     tiers: Tiers = field(default_factory=Tiers)
     operator: OperatorPolicy = field(default_factory=OperatorPolicy)
     faults: tuple[ConfigFault, ...] = ()
@@ -114,9 +117,17 @@ class ClusterCache:
             Reflector(api, self._workloads(kind, interner), pace, self._value_changed) for kind in kinds.WORKLOADS
         )
         self.storage = tuple(Reflector(api, kind, pace, self._value_changed) for kind in kinds.STORAGE)
+        services = [kinds.SERVICES] if settings.schedulers.derives_selectors else []
+        self.services = tuple(Reflector(api, kind, pace, self._value_changed) for kind in services)
 
     def _workloads(self, kind: str, interner: Interner) -> Kind[Any, Workload]:
-        return kinds.workloads(kind, interner, with_replicas=kind in self._settings.kinds_with_replicas)
+        settings = self._settings
+        return kinds.workloads(
+            kind,
+            interner,
+            with_replicas=kind in settings.kinds_with_replicas,
+            with_selectors=settings.schedulers.derives_selectors,
+        )
 
     def reflectors(self) -> Iterator[Reflector[Any, Any]]:
         """Yield every reflector, for status and metrics."""
@@ -125,6 +136,7 @@ class ClusterCache:
         yield from (self.policies, self.budgets)
         yield from self.workloads
         yield from self.storage
+        yield from self.services
 
     async def run(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Watch for ever; `tasks.start` returns once every kind has synced."""
@@ -142,6 +154,8 @@ class ClusterCache:
 
     def view(self) -> ClusterView:
         """Return the cluster as it is now."""
+        workloads = {uid: each for one in self.workloads for uid, each in one.objects.items()}
+        services = (each for one in self.services for each in one.objects.values())
         return ClusterView(
             generation=self.generation,
             pods=tuple(self.pods.objects.values()),
@@ -150,9 +164,10 @@ class ClusterCache:
             daemonsets=tuple(self.daemonsets.objects.values()),
             namespaces={each.name: each.labels for each in self.namespaces.objects.values()},
             priority_classes=tuple(self.priority_classes.objects.values()),
-            workloads={uid: each for one in self.workloads for uid, each in one.objects.items()},
+            workloads=workloads,
             budgets=tuple(self.budgets.objects.values()),
             storage=to_storage(each for one in self.storage for each in one.objects.values()),
+            schedulers=self._settings.schedulers.knowing(services, workloads.values()),
             tiers=self.tiers,
             operator=self.operator,
             faults=tuple(fault for fault in (self.config_fault, self.policy_fault) if fault),

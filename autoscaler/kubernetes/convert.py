@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import yaml
@@ -23,7 +24,13 @@ from autoscaler.core.workload import PodDisruptionBudget
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.interner import Interner, freeze_labels, kept_annotations
 from autoscaler.kubernetes.requests import FieldError, effective_requests, read_amounts
-from autoscaler.kubernetes.specs import NO_PRIORITY_CLASSES, PriorityClass, PriorityClasses, to_selector
+from autoscaler.kubernetes.specs import (
+    NO_PRIORITY_CLASSES,
+    PriorityClass,
+    PriorityClasses,
+    forget_amounts,
+    to_selector,
+)
 from autoscaler.kubernetes.wire import (
     WireBudget,
     WireBudgetStatus,
@@ -95,11 +102,16 @@ def to_pod(wire: WirePod, interner: Interner) -> Pod:
     require_name("Pod", meta)
     owner = interner.owner(meta.owner_references)
     node = wire.spec.node_name
+    status = wire.status or WirePodStatus()
     try:
         spec = interner.spec(wire.spec, of_daemonset=owner is not None and owner.kind == "DaemonSet")
     except FieldError as error:
-        raise MalformedObjectError("Pod", key_of(meta), str(error)) from None
-    status = wire.status or WirePodStatus()
+        if node or status.nominated_node_name or not wire.spec.containers:
+            raise MalformedObjectError("Pod", key_of(meta), str(error)) from None
+        # It takes no room yet, so that only itself has to be refused.
+        forget_amounts(wire.spec)
+        spec = interner.spec(wire.spec)
+        spec = replace(spec, unknowns=(*spec.unknowns, str(error)))
     created = meta.creation_timestamp or _BEGINNING
     return Pod(
         namespace=sys.intern(namespace),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from autoscaler.core.model import Labels, Node, Pod, Uid
+from autoscaler.core.schedulers import Service
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.cache import Kind
@@ -22,11 +23,13 @@ from autoscaler.kubernetes.convert import (
     to_pod,
     to_priority_class,
 )
+from autoscaler.kubernetes.selecting import SELECTING_WIRES, owner_selector, to_service
 from autoscaler.kubernetes.storage import READS, Read
 from autoscaler.kubernetes.wire import (
     WireBudget,
     WireConfigMap,
     WireDaemonSet,
+    WireMatching,
     WireNode,
     WireObject,
     WirePod,
@@ -130,11 +133,22 @@ BUDGETS: Kind[WireBudget, PodDisruptionBudget] = Kind(
 )
 
 
-def workloads(kind: str, interner: Interner, *, with_replicas: bool = False) -> Kind[Any, Workload]:
-    """Owners of pods of one kind of `WORKLOADS`; their metadata alone, unless replicas are wanted."""
+SERVICES: Kind[WireMatching, Service] = Kind(
+    name="Service", path="/api/v1/services", wire=WireMatching, convert=to_service, optional=True
+)
 
-    def convert(wire: WireObject | WireScaled) -> Workload:
+
+def workloads(
+    kind: str, interner: Interner, *, with_replicas: bool = False, with_selectors: bool = False
+) -> Kind[Any, Workload]:
+    """Owners of pods of one kind of `WORKLOADS`; their metadata alone, unless replicas or selectors are wanted."""
+    wire_type: type[Any] = WireScaled if with_replicas else WireObject
+    if with_selectors:
+        wire_type = SELECTING_WIRES.get(kind, wire_type)
+
+    def convert(wire: Any) -> Workload:
         meta = wire.metadata
+        spec = getattr(wire, "spec", None)
         return Workload(
             kind=kind,
             namespace=meta.namespace,
@@ -142,15 +156,16 @@ def workloads(kind: str, interner: Interner, *, with_replicas: bool = False) -> 
             uid=Uid(meta.uid),
             annotations=interner.annotations(meta.annotations),
             owner=interner.owner(meta.owner_references),
-            replicas=wire.spec.replicas if isinstance(wire, WireScaled) and wire.spec is not None else None,
+            replicas=spec.replicas if with_replicas and spec is not None else None,
+            selector=owner_selector(kind, wire),
         )
 
     return Kind(
         name=kind,
         path=WORKLOADS[kind],
-        wire=WireScaled if with_replicas else WireObject,
+        wire=wire_type,
         convert=convert,
-        metadata_only=not with_replicas,
+        metadata_only=wire_type is WireObject,
         optional=True,
     )
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from autoscaler.core.model import Labels, Node, Pod, Uid
+from autoscaler.core.schedulers import Service
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.storage import Storage
 from autoscaler.core.workload import PodDisruptionBudget, Workload
@@ -30,17 +31,20 @@ from autoscaler.kubernetes.convert import (
     to_pod,
     to_priority_class,
 )
+from autoscaler.kubernetes.selecting import owner_selector, to_service
 from autoscaler.kubernetes.storage import READS, to_storage
 from autoscaler.kubernetes.wire import (
     WireBudget,
     WireConfigMap,
     WireDaemonSet,
     WireDocument,
+    WireMatching,
     WireNode,
     WireObject,
     WirePod,
     WirePriorityClass,
     WireScaled,
+    WireSelecting,
 )
 
 Document = Mapping[str, Any] | Sequence[Any] | bytes
@@ -56,15 +60,16 @@ _WIRES: dict[str, tuple[str, type[Any]]] = {
     "ConfigMap": ("", WireConfigMap),
     "PriorityClass": ("scheduling.k8s.io", WirePriorityClass),
     "PodDisruptionBudget": ("policy", WireBudget),
+    "Service": ("", WireMatching),
 }
 # Owners of pods.
 _WORKLOADS: dict[str, tuple[str, type[Any]]] = {
-    "ReplicaSet": ("apps", WireScaled),
+    "ReplicaSet": ("apps", WireSelecting),
     "Deployment": ("apps", WireScaled),
-    "StatefulSet": ("apps", WireScaled),
+    "StatefulSet": ("apps", WireSelecting),
     "Job": ("batch", WireObject),
     "CronJob": ("batch", WireObject),
-    "ReplicationController": ("", WireScaled),
+    "ReplicationController": ("", WireMatching),
 }
 _WIRES |= _WORKLOADS
 _WIRES |= {kind: (read.group, read.wire) for kind, read in READS.items()}
@@ -92,6 +97,7 @@ class ClusterObjects:
     workloads: tuple[Workload, ...] = ()
     budgets: tuple[PodDisruptionBudget, ...] = ()
     storage: Storage = field(default_factory=Storage)
+    services: tuple[Service, ...] = ()
 
     def config_map(self, namespace: str, name: str) -> ConfigMap | None:
         """Return the ConfigMap of that name, if any."""
@@ -132,6 +138,7 @@ def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObje
         priority_classes=classes,
         workloads=tuple(one for kind in _WORKLOADS for one in convert(kind, _workload_of(kind, interner))),
         budgets=convert("PodDisruptionBudget", to_budget),
+        services=convert("Service", to_service),
         storage=to_storage(one for kind, read in READS.items() for one in convert(kind, read.convert)),
     )
 
@@ -146,9 +153,9 @@ def _convert_one(source: str, to_value: Callable[[Any], T], wire: Any) -> T:
 def _workload_of(kind: str, interner: Interner) -> Callable[[Any], Workload]:
     """How to convert a workload of one kind; replicas that a file leaves out are 1, as the API server has it."""
 
-    def convert(wire: WireObject | WireScaled) -> Workload:
+    def convert(wire: Any) -> Workload:
         meta = wire.metadata
-        spec = wire.spec if isinstance(wire, WireScaled) else None
+        spec = getattr(wire, "spec", None)
         replicas = spec.replicas if spec is not None and spec.replicas is not None else 1
         return Workload(
             kind=kind,
@@ -158,6 +165,7 @@ def _workload_of(kind: str, interner: Interner) -> Callable[[Any], Workload]:
             annotations=interner.annotations(meta.annotations),
             owner=interner.owner(meta.owner_references),
             replicas=replicas if kind in _SCALED else None,
+            selector=owner_selector(kind, wire),
         )
 
     return convert

@@ -8,7 +8,7 @@ makes the whole object malformed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
@@ -25,6 +25,7 @@ from autoscaler.core.podspec import (
     SpreadConstraint,
     Toleration,
 )
+from autoscaler.core.scheduling.fit import whole_number
 from autoscaler.kubernetes.requests import FieldError, effective_requests, is_sidecar
 from autoscaler.kubernetes.wire import (
     WireAffinity,
@@ -43,6 +44,7 @@ from autoscaler.kubernetes.wire import (
 )
 
 _NODE_OPERATORS = frozenset({"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"})
+_FIELD_OPERATORS = frozenset({"In", "NotIn"})
 _LABEL_OPERATORS = frozenset({"In", "NotIn", "Exists", "DoesNotExist"})
 _TOLERATION_OPERATORS = frozenset({"Equal", "Exists", "Lt", "Gt"})
 _EFFECTS = frozenset({"", "NoSchedule", "PreferNoSchedule", "NoExecute"})
@@ -95,6 +97,7 @@ def to_spec(wire: WirePodSpec, priorities: PriorityClasses = NO_PRIORITY_CLASSES
     required, preferred = _node_affinity(affinity.node_affinity, doubts)
     together, apart = affinity.pod_affinity, affinity.pod_anti_affinity
     preemption = wire.preemption_policy
+    doubts += _unjudged(wire)
     return PodSpec(
         requests=effective_requests(wire),
         priority=wire.priority if wire.priority is not None else found.value if found else 0,
@@ -123,6 +126,29 @@ def to_spec(wire: WirePodSpec, priorities: PriorityClasses = NO_PRIORITY_CLASSES
     )
 
 
+def forget_amounts(wire: WirePodSpec) -> None:
+    """Take out what the pod asks for, where it cannot be read."""
+    for container in (*(wire.containers or ()), *(wire.init_containers or ())):
+        container.resources = None
+    wire.resources = wire.overhead = None
+
+
+def _unjudged(wire: WirePodSpec) -> Iterator[str]:
+    """Yield what keeps a pod off by plugins that are not here: gangs, and features that nodes must declare.
+
+    Source: kubernetes, plugins/{gangscheduling,nodedeclaredfeatures}, component-helpers/nodedeclaredfeatures
+    """
+    if wire.scheduling_group is not None:
+        yield "schedulingGroup: pods that are scheduled together"
+    if wire.workload_ref is not None:
+        yield "workloadRef: pods that are scheduled together"
+    if wire.host_network and wire.host_users is False:
+        yield "hostUsers: false on the host network, which a node must declare to have"
+    for container in (*(wire.containers or ()), *(wire.init_containers or ())):
+        if any(rule.action == "RestartAllContainers" for rule in container.restart_policy_rules or ()):
+            yield "restartPolicyRules: RestartAllContainers, which a node must declare to have"
+
+
 def _requirements(
     where: str, wire: Iterable[WireRequirement] | None, known: frozenset[str], doubts: list[str]
 ) -> tuple[Requirement, ...]:
@@ -130,15 +156,38 @@ def _requirements(
     for each in wire or ():
         if each.operator not in known:
             doubts.append(f"{where}: operator {each.operator!r} of {each.key!r}")
+        elif not _has_right_values(each.operator, len(each.values or ())):
+            doubts.append(f"{where}: {each.operator} of {each.key!r} with {len(each.values or ())} values")
         result.append(Requirement(each.key, each.operator, tuple(sorted(each.values or ()))))
     return tuple(sorted(result))
 
 
+def _has_right_values(operator: str, count: int) -> bool:
+    """Whether an operator may have so many values, by k8s.io/apimachinery/pkg/labels, NewRequirement."""
+    if operator in ("In", "NotIn"):
+        return count > 0
+    return count == (operator in ("Gt", "Lt"))
+
+
 def _node_term(wire: WireNodeTerm, doubts: list[str]) -> NodeTerm:
-    fields = _requirements("nodeAffinity.matchFields", wire.match_fields, _NODE_OPERATORS, doubts)
-    doubts += [f"nodeAffinity.matchFields: {each.key!r}" for each in fields if each.key != "metadata.name"]
+    where = "nodeAffinity.matchFields"
+    fields = _requirements(where, wire.match_fields, _FIELD_OPERATORS, doubts)
+    doubts += [f"{where}: {each.key!r}" for each in fields if each.key != "metadata.name"]
+    doubts += [f"{where}: {len(each.values)} values of {each.key!r}" for each in fields if len(each.values) > 1]
     expressions = _requirements("nodeAffinity.matchExpressions", wire.match_expressions, _NODE_OPERATORS, doubts)
     return NodeTerm(expressions, fields)
+
+
+def read_node_term(wire: WireNodeTerm) -> tuple[NodeTerm, tuple[str, ...]]:
+    """Convert one required node term; return with it what kube-scheduler would not take."""
+    doubts: list[str] = []
+    term = _node_term(wire, doubts)
+    doubts += [
+        f"{each.operator} of {each.key!r}: {each.values[0]!r} is no integer"
+        for each in term.expressions
+        if each.operator in ("Gt", "Lt") and len(each.values) == 1 and whole_number(each.values[0]) is None
+    ]
+    return term, tuple(doubts)
 
 
 def to_node_terms(wire: WireNodeSelector) -> tuple[NodeTerm, ...]:

@@ -134,12 +134,17 @@ class WirePort(_Wire):
     protocol: str | None = None
 
 
+class WireRestartRule(_Wire):
+    action: str = ""
+
+
 class WireContainer(_Wire):
     name: str = ""
     image: str | None = None
     resources: WireResources | None = None
     ports: tuple[WirePort, ...] | None = None
     restart_policy: str | None = None
+    restart_policy_rules: tuple[WireRestartRule, ...] | None = None
 
 
 class WireClaimVolume(_Wire):
@@ -191,6 +196,9 @@ class WirePodSpec(_Wire):
     topology_spread_constraints: tuple[WireSpread, ...] | None = None
     volumes: tuple[WireVolume, ...] | None = None
     resource_claims: tuple[WireNamed, ...] | None = None
+    scheduling_group: WirePresent | None = None
+    workload_ref: WirePresent | None = None
+    host_users: bool | None = None
     restart_policy: str | None = None
     termination_grace_period_seconds: int | None = None
 
@@ -267,6 +275,30 @@ class WireScaled(_Wire):
 
     metadata: WireMeta
     spec: WireReplicas | None = None
+
+
+class WireSelectingSpec(_Wire):
+    replicas: int | None = None
+    selector: WireSelector | None = None
+
+
+class WireSelecting(_Wire):
+    """A ReplicaSet or StatefulSet, of which the selector is wanted too."""
+
+    metadata: WireMeta
+    spec: WireSelectingSpec | None = None
+
+
+class WireMatchingSpec(_Wire):
+    replicas: int | None = None
+    selector: dict[str, str] | None = None
+
+
+class WireMatching(_Wire):
+    """A ReplicationController or a Service, which select by labels alone."""
+
+    metadata: WireMeta
+    spec: WireMatchingSpec | None = None
 
 
 class WireBudgetSpec(_Wire):

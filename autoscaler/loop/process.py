@@ -28,6 +28,7 @@ from autoscaler.config import Config, ConfigError
 from autoscaler.core.decision import LaunchResult
 from autoscaler.core.model import GroupName
 from autoscaler.core.scaledown.drainability import COUNTED
+from autoscaler.core.schedulers import Schedulers
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.cache import Pace as WatchPace
 from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
@@ -38,6 +39,7 @@ from autoscaler.kubernetes.draining.shunning import Shunning
 from autoscaler.kubernetes.draining.volumes import Volumes
 from autoscaler.kubernetes.events import EventRecorder
 from autoscaler.kubernetes.lease import Elector, LeaseSettings, own_identity
+from autoscaler.kubernetes.scheduler_config import read_scheduler_config
 from autoscaler.kubernetes.state import SavedState, StateStore
 from autoscaler.kubernetes.transport import Api, KubernetesSettings
 from autoscaler.kubernetes.transport import connect as connect_kubernetes
@@ -73,15 +75,24 @@ def run_controller(config: Config) -> int:
     log.info("process.started", version=version("priority-autoscaler"), settings=config.settings())
     for warning in config.warnings:
         log.warning("config.ignored", detail=warning)
+    schedulers = _read_schedulers(config)
     failures: list[AutoscalerError] = []
     try:
-        anyio.run(_main, config)
+        anyio.run(_main, config, schedulers)
     except* AutoscalerError as group:
         failures += _leaves(group)
     for failure in failures:
         log.error("process.failed", error=str(failure))
     log.info("process.stopped", exit_code=1 if failures else 0)
     return 1 if failures else 0
+
+
+def _read_schedulers(config: Config) -> Schedulers:
+    """Read the schedulers' configuration, once; what it holds beyond us is told. Raises SchedulerConfigError."""
+    read = read_scheduler_config(config.scheduler_config_file)
+    for warning in read.warnings:
+        log.warning("scheduler_config.not_judged", detail=warning)
+    return read.schedulers
 
 
 def _leaves(group: BaseExceptionGroup[AutoscalerError]) -> Iterator[AutoscalerError]:
@@ -92,7 +103,7 @@ def _leaves(group: BaseExceptionGroup[AutoscalerError]) -> Iterator[AutoscalerEr
             yield error
 
 
-async def _main(config: Config) -> None:
+async def _main(config: Config, schedulers: Schedulers) -> None:
     kubernetes = KubernetesSettings(
         kubeconfig=config.kubeconfig,
         master_url=config.kubernetes,
@@ -119,7 +130,7 @@ async def _main(config: Config) -> None:
         connect_kubernetes(kubernetes) as lease_api,  # renewals must not queue behind other writes
         connect_aws(settings_of(config), observe_aws) as aws,
     ):
-        process = Process(config, metrics, Links(api, lease_api, aws, breakers))
+        process = Process(config, metrics, Links(api, lease_api, aws, breakers), schedulers)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
             await process.start(tasks)
@@ -156,8 +167,9 @@ class Links:
 class Process:
     """The parts of one controller, put together."""
 
-    def __init__(self, config: Config, metrics: Metrics, links: Links) -> None:
+    def __init__(self, config: Config, metrics: Metrics, links: Links, schedulers: Schedulers) -> None:
         self._config = config
+        self._schedulers = schedulers
         self._metrics = metrics
         self._jitter: Callable[[], float] = _Chance(SystemRandom())
         self.ledger = Ledger()
@@ -209,6 +221,7 @@ class Process:
                 namespace=config.namespace,
                 expendable_cutoff=config.expendable_pods_priority_cutoff,
                 kinds_with_replicas=COUNTED if config.min_replica_count else frozenset(),
+                schedulers=self._schedulers,
             ),
         )
         self.recorder = EventRecorder(links.api, duplicates=config.record_duplicated_events)

@@ -64,6 +64,7 @@ class Sight:
             workloads=tuple(view.workloads.values()),
             pdbs=view.budgets,
             policy=replace(policy, scale_down=view.operator.join(policy.scale_down)),
+            schedulers=view.schedulers,
             memory=self.ledger.memory,
             scale_down=self.ledger.scale_down,
             breakers=self.breakers.open(clock.monotonic()),

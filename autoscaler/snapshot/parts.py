@@ -97,6 +97,7 @@ class Part:
 
 class _Scale(msgspec.Struct, rename="camel", omit_defaults=True):
     replicas: int | None = None
+    selector: dict[str, Any] | None = None
     template: WireTemplate | None = None
 
 
@@ -118,6 +119,7 @@ def parts() -> Iterator[Part]:
     yield _watched("apps/v1", kinds.daemonsets(interner))
     yield _watched("v1", kinds.namespaces(interner))
     yield _watched("scheduling.k8s.io/v1", kinds.PRIORITY_CLASSES)
+    yield _watched("v1", kinds.SERVICES)
     for kind, path in kinds.WORKLOADS.items():
         version = path.removeprefix("/apis/").removeprefix("/api/").rpartition("/")[0]
         is_scaled = kind in _SCALED

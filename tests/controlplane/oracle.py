@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,14 +46,19 @@ class Oracle:
 
     @classmethod
     @contextmanager
-    def start(cls, running: Cluster, binaries: Path, folder: Path) -> Iterator[Oracle]:
-        """Run the scheduler for the length of the block."""
+    def start(
+        cls, running: Cluster, binaries: Path, folder: Path, plugins: Mapping[str, Json] | None = None
+    ) -> Iterator[Oracle]:
+        """Run the scheduler for the length of the block, `plugins` being the arguments of some.
+
+        Its configuration is the folder's `oracle.yaml`.
+        """
         oracle = cls(running)
         with ThreadingHTTPServer(("127.0.0.1", 0), _handler(oracle)) as server:
             oracle.url = f"http://127.0.0.1:{server.server_port}"
             thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="oracle", daemon=True)
             thread.start()
-            process = oracle._start(binaries, folder)
+            process = oracle._start(binaries, folder, plugins or {})
             try:
                 yield oracle
             finally:
@@ -79,13 +84,17 @@ class Oracle:
         """Create the pods and return, by name, the nodes that each could be bound to now; none is bound."""
         return self._ask([_for_oracle(pod, PROBE) for pod in pods])
 
+    def judgement(self, names: Collection[str]) -> dict[str, frozenset[str]]:
+        """The same of pods that somebody else created for this scheduler, each with a pin."""
+        self._wait_judged(names)
+        return {name: self._passed.get(name, frozenset()) for name in names}
+
     def _ask(self, asked: Sequence[Json]) -> dict[str, frozenset[str]]:
         names = {pod["metadata"]["name"] for pod in asked}
         for name in names:
             self._passed.pop(name, None)
         self._cluster.add_pods(asked)
-        self._wait_judged(names)
-        return {name: self._passed.get(name, frozenset()) for name in names}
+        return self.judgement(names)
 
     def bind(self, pods: Iterable[tuple[Json, str]]) -> set[str]:
         """Create pods one after another, each to be bound to the node named with it, or to nothing else.
@@ -123,12 +132,13 @@ class Oracle:
 
         return wait_for(judged, "the scheduler to judge every pod") if names else []
 
-    def _start(self, binaries: Path, folder: Path) -> Process:
+    def _start(self, binaries: Path, folder: Path, arguments_of: Mapping[str, Json]) -> Process:
         path = folder / "oracle.yaml"
+        configured = [{"name": name, "args": row} for name, row in arguments_of.items()]
         plugins = {"postFilter": {"disabled": [{"name": "*"}]}}
         hook = {"urlPrefix": self.url, "filterVerb": "filter", "nodeCacheCapable": True, "enableHTTPS": False}
         profiles = [
-            {"schedulerName": SCHEDULER, "plugins": plugins},
+            {"schedulerName": SCHEDULER, "plugins": plugins, "pluginConfig": configured},
             {"schedulerName": BARRIER, "plugins": {"multiPoint": ONLY_TAINTS}},
         ]
         write_scheduler_config(path, self._cluster.kubeconfig, profiles=profiles, extenders=[hook])

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from autoscaler.core.podspec import SpreadConstraint
+from autoscaler.core.schedulers import NO_SCHEDULERS, Profile, Schedulers
 from autoscaler.kubernetes.cache import Pace
 from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
@@ -18,6 +20,7 @@ from tests.deploy.chart import ROOT, VALUES, render
 IAM = ROOT / "deploy" / "iam"
 NOWHERE = "http://127.0.0.1:1"
 CONFIG_MAPS = {PRIORITY_CONFIG_MAP, POLICY_CONFIG_MAP}
+LEAST = {"autoDiscovery": {"clusterName": "prod"}}
 EVENTS = {("", "events", "create", ""), ("", "events", "patch", "")}
 DRAINS = {
     ("", "nodes", "get", ""),
@@ -27,10 +30,11 @@ DRAINS = {
 }
 
 
-async def followed() -> tuple[set[tuple[str, str]], set[str]]:
+async def followed(schedulers: Schedulers = NO_SCHEDULERS) -> tuple[set[tuple[str, str]], set[str]]:
     """Return (API group, resource) of all that is followed in the whole cluster, and the ConfigMaps beside it."""
+    settings = ClusterSettings(pace=Pace(jitter=lambda: 0), schedulers=schedulers)
     async with connect(KubernetesSettings(master_url=NOWHERE)) as api:
-        kinds = [one.kind for one in ClusterCache(api, ClusterSettings(pace=Pace(jitter=lambda: 0))).reflectors()]
+        kinds = [one.kind for one in ClusterCache(api, settings).reflectors()]
     resources, config_maps = set(), set()
     for kind in kinds:
         path = re.fullmatch(r"/api(?:s/([^/]+))?/v\d\w*/(\w+)", kind.path)
@@ -52,6 +56,16 @@ async def test_what_is_followed_can_be_read_and_nothing_else() -> None:
     for verb in ("list", "watch"):
         readable = {(group, resource) for group, resource, can, _ in rules if can == verb}
         assert readable == resources
+
+
+@pytest.mark.anyio
+async def test_services_can_be_read_with_a_scheduler_configuration_alone() -> None:
+    spread = (SpreadConstraint("zone", 1, True, None),)
+    more, _ = await followed(Schedulers(profiles={"default-scheduler": Profile(default_spread=spread)}))
+    assert more - (await followed())[0] == {("", "services")}
+    named = {"extraArgs": {"scheduler-config-file": "/etc/scheduler/config.yaml"}, **LEAST}
+    rules = render(named).rules("ClusterRole") - render().rules("ClusterRole")
+    assert rules == {("", "services", verb, "") for verb in ("list", "watch")}
 
 
 def test_what_may_be_written() -> None:

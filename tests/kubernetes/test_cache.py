@@ -28,7 +28,7 @@ FAST = Pace(page=3, first_delay=0.01, max_delay=0.05, absent_delay=0.05, jitter=
 def pod(name: str, cpu: str = "1", uid: str = "", **metadata: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "namespace": "shop", "uid": uid or f"uid-{name}", **metadata},
-        "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": cpu}}}]},
+        "spec": {"nodeName": "n1", "containers": [{"name": "main", "resources": {"requests": {"cpu": cpu}}}]},
     }
 
 

@@ -11,6 +11,8 @@ import anyio
 import pytest
 
 from autoscaler.core.model import GroupName
+from autoscaler.core.podspec import LabelSelector, Requirement, SpreadConstraint
+from autoscaler.core.schedulers import Profile, Schedulers, Selecting, Service
 from autoscaler.kubernetes.cache import Pace
 from autoscaler.kubernetes.cluster import CONFIG_INVALID, PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
 from autoscaler.kubernetes.transport import KubernetesSettings, connect
@@ -49,15 +51,53 @@ def config(priorities: str | None, uid: str = "cm") -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def synced(*objects: tuple[str, dict[str, Any]]) -> AsyncIterator[tuple[FaultyServer, ClusterCache]]:
+async def synced(
+    *objects: tuple[str, dict[str, Any]], settings: ClusterSettings = SETTINGS
+) -> AsyncIterator[tuple[FaultyServer, ClusterCache]]:
     async with faulty_server() as server, connect(KubernetesSettings(master_url=server.url)) as api:
         for path, value in objects:
             server.put(path, value)
-        cache = ClusterCache(api, SETTINGS)
+        cache = ClusterCache(api, settings)
         async with anyio.create_task_group() as tasks:
             await tasks.start(cache.run)
             yield server, cache
             tasks.cancel_scope.cancel()
+
+
+def owning(name: str, uid: str, selector: dict[str, Any]) -> dict[str, Any]:
+    spec = {"replicas": 3, "selector": selector, "template": {}}
+    return {"metadata": {"name": name, "namespace": "shop", "uid": uid}, "spec": spec}
+
+
+SELECTING = (
+    ("/apis/apps/v1/replicasets", owning("web", "rs", {"matchLabels": {"app": "web"}})),
+    ("/apis/apps/v1/statefulsets", owning("db", "sts", {"matchLabels": {"app": "db"}})),
+    ("/api/v1/replicationcontrollers", owning("old", "rc", {"app": "old"})),
+    (
+        "/api/v1/services",
+        {"metadata": {"name": "web", "namespace": "shop", "uid": "s"}, "spec": {"selector": {"a": "1"}}},
+    ),
+)
+
+
+async def test_selectors_are_read_where_a_scheduler_derives_its_own_from_them() -> None:
+    spread = (SpreadConstraint("zone", 1, True, None),)
+    given = Schedulers(profiles={"default-scheduler": Profile(default_spread=spread)})
+    async with synced(*SELECTING, settings=replace(SETTINGS, schedulers=given)) as (_, cache):
+        found = cache.view().schedulers
+        assert found.profiles == given.profiles
+        assert list(found.services) == [Service("shop", (("a", "1"),))]
+        assert found.selectors == {
+            Selecting(kind, "shop", name): LabelSelector((Requirement("app", "In", (name,)),))
+            for kind, name in (("ReplicaSet", "web"), ("StatefulSet", "db"), ("ReplicationController", "old"))
+        }
+
+
+async def test_without_such_a_scheduler_neither_services_nor_selectors_are_read() -> None:
+    async with synced(*SELECTING) as (_, cache):
+        assert cache.view().schedulers.services == ()
+        assert [each.selector for each in cache.view().workloads.values()] == [None] * 3
+        assert not [each for each in cache.reflectors() if each.kind.name == "Service"]
 
 
 async def test_a_view_holds_what_the_server_has() -> None:

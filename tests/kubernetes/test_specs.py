@@ -16,6 +16,7 @@ from autoscaler.core.podspec import (
     SpreadConstraint,
     Toleration,
 )
+from autoscaler.kubernetes.convert import MalformedObjectError
 from autoscaler.kubernetes.interner import Interner
 from autoscaler.kubernetes.specs import PriorityClass, PriorityClasses
 from tests.kubernetes.wires import pod, spec_of
@@ -172,3 +173,72 @@ def test_priority_is_the_pods_own_then_its_class_then_the_default_one() -> None:
     assert priority(priorityClassName="system-node-critical") == (2_000_001_000, "system-node-critical")
     assert priority(priorityClassName="unheard-of") == (0, "unheard-of")
     assert spec_of().priority == 0
+
+
+@pytest.mark.parametrize(
+    ("requirement", "doubt"),
+    [
+        ({"key": "a", "operator": "In"}, "In of 'a' with 0 values"),
+        ({"key": "a", "operator": "NotIn", "values": []}, "NotIn of 'a' with 0 values"),
+        ({"key": "a", "operator": "Exists", "values": ["b"]}, "Exists of 'a' with 1 values"),
+        ({"key": "a", "operator": "Gt", "values": ["1", "2"]}, "Gt of 'a' with 2 values"),
+        ({"key": "a", "operator": "Near", "values": ["1"]}, "operator 'Near' of 'a'"),
+    ],
+)
+def test_a_requirement_that_the_scheduler_would_not_parse_is_unknown(requirement: Any, doubt: str) -> None:
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [requirement]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert spec_of(affinity=affinity).unknowns == (f"nodeAffinity.matchExpressions: {doubt}",)
+
+
+def test_a_comparison_with_no_number_is_known_to_match_nothing() -> None:
+    """The API server takes it, and the scheduler goes on to the next term."""
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["many"]}]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert spec_of(affinity=affinity).unknowns == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "doubt"),
+    [
+        ({"key": "metadata.name", "operator": "Exists"}, "operator 'Exists' of 'metadata.name'"),
+        ({"key": "metadata.name", "operator": "In", "values": ["a", "b"]}, "2 values of 'metadata.name'"),
+        ({"key": "metadata.uid", "operator": "In", "values": ["a"]}, "'metadata.uid'"),
+    ],
+)
+def test_a_field_that_the_scheduler_would_not_parse_is_unknown(field: Any, doubt: str) -> None:
+    terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert spec_of(affinity=affinity).unknowns == (f"nodeAffinity.matchFields: {doubt}",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        ({"schedulingGroup": {"podGroupName": "a"}}, "schedulingGroup"),
+        ({"workloadRef": {"name": "a", "podGroup": "b"}}, "workloadRef"),
+        ({"hostNetwork": True, "hostUsers": False}, "hostUsers"),
+        (
+            {"containers": [{"name": "c", "restartPolicyRules": [{"action": "RestartAllContainers"}]}]},
+            "restartPolicyRules",
+        ),
+    ],
+)
+def test_what_plugins_judge_that_are_not_here_is_unknown(spec: Any, word: str) -> None:
+    [doubt] = spec_of(**spec).unknowns
+    assert doubt.startswith(word)
+
+
+def test_what_needs_nothing_of_a_node_is_known() -> None:
+    restarts = [{"name": "c", "restartPolicyRules": [{"action": "Restart"}]}]
+    assert spec_of(hostNetwork=True, hostUsers=True, containers=restarts).unknowns == ()
+
+
+def test_unreadable_requests_refuse_the_pending_pod_alone() -> None:
+    containers = [{"name": "c", "resources": {"requests": {"cpu": "4Q"}}}]
+    waiting = pod({"containers": containers, "nodeSelector": {"a": "b"}}).spec
+    assert waiting.unknowns == ("containers[c].resources.requests.cpu: '4Q' is no quantity",)
+    assert waiting.node_selector == (("a", "b"),)
+    for spec, status in (({"nodeName": "n1"}, None), ({}, {"nominatedNodeName": "n1"})):
+        with pytest.raises(MalformedObjectError, match="4Q"):
+            pod({"containers": containers, **spec}, status)

@@ -85,8 +85,12 @@ class Case:
         """Run the command in the folder; standard output is JSON unless `--output` says otherwise."""
         files = [f"--cluster={name}" for name in cluster]
         output = () if any(each.startswith("--output") for each in arguments) else ("--output=json",)
+        return self.command("simulate", *files, "--asgs=asgs.json", *output, *arguments)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run any command in the folder."""
         return subprocess.run(
-            [sys.executable, "-m", "autoscaler.cli", "simulate", *files, "--asgs=asgs.json", *output, *arguments],
+            [sys.executable, "-m", "autoscaler.cli", *arguments],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"]},
             capture_output=True,

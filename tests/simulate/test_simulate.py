@@ -182,3 +182,19 @@ def test_a_tag_that_no_group_has_is_told(case: Case) -> None:
     done = case.run("--node-group-auto-discovery=asg:tag=no/such,team=a")
     assert done.returncode == 0
     assert "no group has all the tags no/such, team=a" in done.stderr
+
+
+def test_what_cannot_be_judged_refuses_its_own_pod_alone(case: Case) -> None:
+    zonal = {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "Perhaps"}
+    case.cluster(
+        pod("amount", cpu="4Q"),
+        pod("gang", schedulingGroup={"podGroupName": "gang"}),
+        pod("spread", topologySpreadConstraints=[zonal]),
+        pod("device", resourceClaims=[{"name": "gpu"}]),
+        pod("web"),
+    )
+    verdicts = case.decide()["verdicts"]
+    assert verdicts.pop("shop/web")["outcome"] == "launch"
+    for name, verdict in verdicts.items():
+        word = "ResourceClaim" if name == "shop/device" else "UnknownConstraint"
+        assert (verdict["outcome"], word in verdict["objections"]["spot-a"]) == ("unschedulable", True), name

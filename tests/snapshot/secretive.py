@@ -85,7 +85,7 @@ def storage_objects() -> list[dict[str, Any]]:
 def objects() -> list[dict[str, Any]]:
     amounts = {"cpu": "2", "memory": "8Gi", "pods": "29"}
     ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T10:00:00Z"}
-    broken = pod("broken")
+    broken = pod("broken", nodeName="n-1")
     broken["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "plenty"
     priorities = {"priorities": "10: ['spot-.*']\n1: ['.*']\n"}
     return [

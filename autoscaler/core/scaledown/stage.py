@@ -26,6 +26,7 @@ from autoscaler.core.scheduling.aisles import Questions, in_aisles
 from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector, classify
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place
+from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.topology import Topology, build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 
@@ -79,7 +80,7 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     leaving = {name: _leaving(roster.pods.get(name, ()), book) for name in roster.going}
     housed = [pod for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
     pods = [*moving, *(pod for pods in leaving.values() for pod in pods), *housed]
-    classes, dimensions = classify(pods, Volumes(snapshot.storage))
+    classes, dimensions = classify(pods, Volumes(snapshot.storage), Profiles(snapshot.schedulers))
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)

@@ -16,8 +16,10 @@ from autoscaler.core.decision import Objection
 from autoscaler.core.model import Labels, Pod
 from autoscaler.core.podspec import PodSpec
 from autoscaler.core.resources import Resources
+from autoscaler.core.schedulers import NO_SCHEDULERS
 from autoscaler.core.scheduling.constraints import refused_constraints
 from autoscaler.core.scheduling.fit import Fitting
+from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.rules import Rules
 from autoscaler.core.scheduling.volumes import LIMIT_PREFIX, NO_NEEDS, Needs, VolumeFitting, Volumes
 from autoscaler.core.storage import Storage
@@ -90,9 +92,15 @@ class Dimensions:
         return self.vector(spec.requests.with_amounts(amounts))
 
 
-def classify(pods: Iterable[Pod], volumes: Volumes | None = None) -> tuple[list[PodClass], Dimensions]:
-    """Sort pods into classes, each oldest first; without `volumes` a pod that has any is refused."""
+def classify(
+    pods: Iterable[Pod], volumes: Volumes | None = None, profiles: Profiles | None = None
+) -> tuple[list[PodClass], Dimensions]:
+    """Sort pods into classes, each oldest first, with the spec by which their scheduler judges them.
+
+    Without `volumes` a pod that has any is refused; without `profiles` the scheduler's defaults hold.
+    """
     volumes = volumes if volumes is not None else Volumes(Storage())
+    judged = (profiles or Profiles(NO_SCHEDULERS)).spec_of
     found: dict[tuple[int, int, str, str, Needs], list[Pod]] = {}
     last: Pod | None = None
     members: list[Pod] = []
@@ -112,19 +120,25 @@ def classify(pods: Iterable[Pod], volumes: Volumes | None = None) -> tuple[list[
             members = found.setdefault(key, [])
             last = pod
         members.append(pod)
-    specs = {(id(members[0].spec), key[-1]): members[0].spec for key, members in found.items()}
+    rows = [(judged(members[0]), needs, members) for (*_, needs), members in found.items()]
+    return _with_judgements(rows)
+
+
+def _with_judgements(rows: Sequence[tuple[PodSpec, Needs, list[Pod]]]) -> tuple[list[PodClass], Dimensions]:
+    """Make the classes; what hangs on spec and volumes alone is worked out once for all that share them."""
+    specs = {(id(spec), needs): spec for spec, needs, _ in rows}
     dimensions = Dimensions(specs.values(), {driver for _, needs in specs for driver, _ in needs.attachments})
     footprints = _footprints(specs, dimensions)
     classes = []
-    for (*_, needs), members in found.items():
+    for spec, needs, members in rows:
         first = members[0]
         # Two sorts by one attribute each are far cheaper than one by a tuple made per pod.
         members.sort(key=attrgetter("name"))
         members.sort(key=attrgetter("created"))
-        fitting, request, refusals = footprints[id(first.spec), needs]
+        fitting, request, refusals = footprints[id(spec), needs]
         classes.append(
             PodClass(
-                spec=first.spec,
+                spec=spec,
                 labels=first.labels,
                 namespace=first.namespace,
                 fitting=fitting,
@@ -149,7 +163,8 @@ def _footprints(
     for key, spec in specs.items():
         needs = key[1]
         refusals = (*refused_constraints(spec), *needs.refusals)
-        asked = (spec.requests, spec.node_selector, spec.node_terms, spec.tolerations, spec.host_ports, refusals, needs)
+        where = (spec.node_selector, spec.node_terms, spec.added_terms, spec.tolerations)
+        asked = (spec.requests, where, spec.host_ports, refusals, needs)
         if asked not in known:
             fitting = VolumeFitting(spec, needs) if needs.demands else Fitting(spec)
             known[asked] = fitting, dimensions.request(spec, needs), refusals

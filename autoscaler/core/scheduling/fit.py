@@ -17,6 +17,8 @@ from autoscaler.core.decision import Objection, Why
 from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABELS, Labels, Zone
 from autoscaler.core.podspec import Effect, NodeTerm, PodSpec, Requirement, Taint, Toleration
 
+_TOO_LARGE = 2**63
+_MOST_DIGITS = 19
 UNSCHEDULABLE_TAINT = Taint("node.kubernetes.io/unschedulable", "", Effect.NO_SCHEDULE)
 
 
@@ -54,10 +56,20 @@ def matches(requirement: Requirement, labels: Labels) -> bool:
 
 
 def _compares(operator: str, left: str, right: str) -> bool:
-    try:
-        return int(left) > int(right) if operator == "Gt" else int(left) < int(right)
-    except ValueError:
+    numbers = whole_number(left), whole_number(right)
+    if numbers[0] is None or numbers[1] is None:
         return False
+    return numbers[0] > numbers[1] if operator == "Gt" else numbers[0] < numbers[1]
+
+
+def whole_number(text: str) -> int | None:
+    """Read an integer as Go's ParseInt does for 64 bits: int() takes underscores, spaces and more."""
+    sign, digits = (text[0], text[1:]) if text[:1] in ("+", "-") else ("", text)
+    if not (digits.isascii() and digits.isdecimal()):
+        return None
+    digits = digits.lstrip("0") or "0"
+    number = int(sign + digits) if len(digits) <= _MOST_DIGITS else _TOO_LARGE
+    return number if -_TOO_LARGE <= number < _TOO_LARGE else None
 
 
 def matches_term(term: NodeTerm, labels: Labels, name: str | None) -> bool:
@@ -78,9 +90,12 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
         return False
     if toleration.operator == "Exists":
         return True
-    if toleration.operator in ("Gt", "Lt"):  # numeric tolerations: the taint's value against the toleration's
-        return _compares(toleration.operator, taint.value, toleration.value)
-    return bool(toleration.key) and toleration.value == taint.value
+    if toleration.operator in ("Gt", "Lt"):
+        # The taint's value against the toleration's, both without a plus or leading zeros. The API server takes such
+        # tolerations only with the gate TaintTolerationComparisonOperators, which is off up to 1.36.
+        values = taint.value, toleration.value
+        return all(str(whole_number(one)) == one for one in values) and _compares(toleration.operator, *values)
+    return toleration.operator == "Equal" and toleration.value == taint.value
 
 
 def untolerated(tolerations: Iterable[Toleration], taints: Iterable[Taint]) -> Iterator[Taint]:
@@ -100,6 +115,9 @@ def static_objections(spec: PodSpec, node: NodeView) -> Iterator[Objection]:
         yield Objection(Why.NODE_SELECTOR_MISMATCH, "wants " + ", ".join(wrong))
     if spec.node_terms is not None and not any(matches_term(term, node.labels, node.name) for term in spec.node_terms):
         yield Objection(Why.NODE_AFFINITY_MISMATCH, "no required node affinity term matches")
+    added = spec.added_terms
+    if added is not None and not any(matches_term(term, node.labels, node.name) for term in added):
+        yield Objection(Why.NODE_AFFINITY_MISMATCH, "no term of the scheduler's own addedAffinity matches")
 
 
 def zoneless_objections(spec: PodSpec, node: NodeView) -> tuple[Objection, ...]:
@@ -125,13 +143,13 @@ class Fitting:
 
     def __init__(self, spec: PodSpec) -> None:
         self.spec = spec
-        terms = spec.node_terms or ()
+        terms = (*(spec.node_terms or ()), *(spec.added_terms or ()))
         keys = {key for key, _ in spec.node_selector}
         keys.update(expression.key for term in terms for expression in term.expressions)
         self._keys = tuple(sorted(keys))
         self._asks_zone = not keys.isdisjoint(ZONE_LABELS)
         self._by_name = any(term.fields for term in terms)
-        self._is_plain = not keys and spec.node_terms is None  # then only taints can object
+        self._is_plain = not keys and spec.node_terms is spec.added_terms is None  # then only taints can object
         self._known: dict[tuple[object, ...], tuple[Objection, ...]] = {}
 
     @property
