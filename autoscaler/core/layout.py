@@ -55,6 +55,11 @@ class Layout:
     def purchase(self) -> Purchase:
         return self.buyer.purchase
 
+    def turns(self) -> Wanted:
+        """The pods for new nodes, class by class as they were placed; then those without a place."""
+        order = {number: position for position, number in enumerate(dict.fromkeys(self.purchase.turns))}
+        return sorted(self.wanted, key=lambda row: order.get(id(row[0]), len(order)))
+
     def runs(self) -> Iterator[tuple[Run, list[list[Pod]]]]:
         """Yield each run of new nodes with the pods of each of its contents, node by node."""
         queues = {id(one): iter(pods) for one, pods in self.wanted}

@@ -29,13 +29,15 @@ class Purchase:
     """The plan of one wave: new nodes in buying order, and what is left over.
 
     `left` are pods without a place, `held` those among them that wait for a
-    probe's answer; both count by class.
+    probe's answer; both count by class. `turns` names the classes as they were
+    placed: the order in which a scheduler could place the pods too.
     """
 
     packing: Packing = field(default_factory=Packing)
     offers: dict[Offering, Offer] = field(default_factory=dict)
     left: dict[int, int] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
+    turns: list[int] = field(default_factory=list)
 
 
 class Buyer:
@@ -97,6 +99,7 @@ class Buyer:
             if count:
                 left[id(one)] -= count
                 placed[id(one)] = count
+        self.purchase.turns += placed
         return placed
 
     def _fill(self, one: PodClass, count: int) -> int:
@@ -157,4 +160,5 @@ class Buyer:
             planned.add(run)
         self.purchase.packing = planned
         self.topology.replay(option.deeds)
+        self.purchase.turns += option.placed
         return option.placed
