@@ -30,8 +30,10 @@ class Bucket(Generic[S]):
     view: NodeView
     aisles: list[Aisle[S]] = field(default_factory=list)
     is_stuck: bool = False  # takes none, as things stand
-    places: list[Place] | None = None  # of a shelf that is kept: those that may still take some; `at` is where to go on
+    # Of a shelf that is kept: places seen that may still take some, where to go on, and those not looked at yet.
+    places: list[Place] = field(default_factory=list)
     at: int = 0
+    more: Iterator[Place] | None = None
 
 
 class Shelf(Generic[S]):
@@ -109,14 +111,18 @@ class PlaceShelf(Shelf[Place]):
 
     def _fill(self, bucket: Bucket[Place], count: int, found: list[tuple[Place, int]]) -> int:
         one, rules = self.one, self.rules
-        if bucket.places is None:
-            # By turns, as new nodes are opened: one aisle after the other would fill up zone by zone.
-            rows = zip_longest(*[aisle.with_room(one.request) for aisle in bucket.aisles])
-            bucket.places = [place for row in rows for place in row if place is not None]
+        if bucket.more is None:
+            bucket.more = _by_turns([aisle.with_room(one.request) for aisle in bucket.aisles])
         places = bucket.places
         left, tried = count, 0
-        while left and tried < len(places):
-            bucket.at %= len(places)
+        while left:
+            if tried >= len(places) or bucket.at >= len(places):
+                drawn = next(bucket.more, None)
+                if drawn is not None:
+                    places.append(drawn)
+                elif tried >= len(places):
+                    break
+                bucket.at = len(places) - 1 if drawn is not None else 0
             place = places[bucket.at]
             copies = room_beside(place, one)
             allowed = min(copies, rules.room_on_node(place.view)) if copies else 0
@@ -132,6 +138,11 @@ class PlaceShelf(Shelf[Place]):
                 bucket.at += 1
                 tried += 1
         return count - left
+
+
+def _by_turns(aisles: Sequence[Iterator[Place]]) -> Iterator[Place]:
+    """One place of each aisle in turn, as new nodes are opened: one aisle after the other would fill zone by zone."""
+    return (place for row in zip_longest(*aisles) for place in row if place is not None)
 
 
 class RunShelf(Shelf[Run]):
