@@ -290,7 +290,7 @@ class Topology:
         for pod in snapshot.pods if self._books.exclusive else ():
             node = index.census.holds(pod) if pod.spec.claims else None
             if node is not None and survey.view(node) is not None:
-                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims}
+                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims if not ref.ephemeral}
                 users = [self._books.exclusive[one] for one in claims & self._books.exclusive.keys()]
                 survey.add(users, {node: 1}, {})
         survey.close(self._books.all)
