@@ -157,3 +157,11 @@ def test_replicas_with_ephemeral_volumes_stay_one_class() -> None:
     claims = [claim(f"{one.name}-scratch", owner=one.uid) for one in pending]
     decision = decide(storage(*claims, limits=taking(3)), *pending, nodes=FULL_NODE)
     assert sum(count for _, count in launched(decision)) == 2
+
+
+@pytest.mark.parametrize(("of", "fits"), [("there", 1), ("new", 0)])
+def test_a_node_beyond_its_limit_takes_who_attaches_nothing_new(of: str, fits: int) -> None:
+    volumes = (disk(), disk("pv-2"), disk("pv-3"))
+    kept = storage(bound("there"), bound("more", "pv-2"), bound("new", "pv-3"), volumes=volumes, limits=taking(1))
+    decision = decide(kept, resident("there", "more"), user("db-0", of), nodes=ONE_NODE)
+    assert outcomes(decision)["fits-existing"] == fits
