@@ -118,7 +118,8 @@ def _is_strained(layout: Layout) -> bool:
 def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     index = Index(snapshot)
     candidates = choose_candidates(snapshot, index.census.pending)
-    classes, dimensions = classify(candidates.pods, Volumes(snapshot.storage), Profiles(snapshot.schedulers))
+    volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
+    classes, dimensions = classify(candidates.pods, volumes, Profiles(snapshot.schedulers))
     tiers = tiers_of(snapshot)
 
     def rank(group: GroupName) -> tuple[int, str]:
@@ -136,7 +137,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     reserve_places(stock, shelves)
     questions = Questions(classes, index.census.repelling.values(), snapshot.daemonsets)
     market = open_market(shelves, stock, questions)
-    market = limit_attachments(snapshot, index, dimensions, stock, market)
+    market = limit_attachments(volumes, index, dimensions, stock, market)
     topology = build_topology(snapshot, index, classes, foreseen)
     settle_residents(topology, shelves, stock, market)
     ordered = _ordered(classes, market)

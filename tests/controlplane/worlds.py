@@ -259,8 +259,7 @@ def by_limits_alone(chance: Chance, made: Json) -> None:
 
 
 def by_claim(chance: Chance, made: Json) -> None:
-    names = chance.sample(storage.CLAIMS, chance.choice((1, 1, 1, 2)))
-    made["spec"]["volumes"] = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in names]
+    made["spec"]["volumes"] = storage.mounts(chance)
 
 
 def by_zone_spread(chance: Chance, made: Json) -> None:

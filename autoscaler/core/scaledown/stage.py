@@ -80,13 +80,14 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     leaving = {name: _leaving(roster.pods.get(name, ()), book) for name in roster.going}
     housed = [pod for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
     pods = [*moving, *(pod for pods in leaving.values() for pod in pods), *housed]
-    classes, dimensions = classify(pods, Volumes(snapshot.storage), Profiles(snapshot.schedulers))
+    volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
+    classes, dimensions = classify(pods, volumes, Profiles(snapshot.schedulers))
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)
     questions = Questions(classes, index.census.repelling.values(), snapshot.daemonsets)
     open_market = market.open_market(shelves, stock, questions)
-    open_market = limit_attachments(snapshot, index, dimensions, stock, open_market)
+    open_market = limit_attachments(volumes, index, dimensions, stock, open_market)
     settle_residents(topology, shelves, stock, open_market)
     for aisle in in_aisles((*stock.existing, *stock.upcoming), questions):
         for place in aisle:

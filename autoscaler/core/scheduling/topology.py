@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from autoscaler.core.decision import Why
 from autoscaler.core.index import Index
 from autoscaler.core.model import Labels, Pod, Uid
 from autoscaler.core.podspec import LabelSelector, PodSpec, SpreadConstraint
+from autoscaler.core.scheduling.binding import BindingRules, Ledger, Waiting
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.rules import Apart, Marks, Part, Rules, Spread
@@ -40,6 +42,7 @@ class Kind:
     labels: Labels
     namespace: str
     exclusive: tuple[ClaimKey, ...] = ()  # ReadWriteOncePod claims
+    waiting: Waiting = ()  # claims that pods of one plan meet over
 
     @property
     def repulsions(self) -> list[Repulsion]:
@@ -82,6 +85,7 @@ class Topology:
         self._foreseen = foreseen or {}
         self._namespaces = Namespaces(snapshot.namespaces)
         self._books = _Books()
+        self._ledger = Ledger(self._books.journal, snapshot.storage.limits)
         self._repelled: dict[tuple[int, str], tuple[Labels, list[Repulsion]]] = {}
         self._by_labels: dict[tuple[int, str], tuple[Labels, tuple[Tally, ...]]] = {}
         self._survey: Survey | None = None
@@ -212,7 +216,8 @@ class Topology:
                   f"another pod uses the claim {claim}, which is {ONCE_PER_POD}")
             for claim in kind.exclusive
         ]  # fmt: skip
-        return Rules(
+        make = partial(BindingRules, ledger=self._ledger, waiting=kind.waiting) if kind.waiting else Rules
+        return make(
             wide=_part(spreads, affinity, apart, per_node=False),
             per_node=_part(spreads, affinity, apart, per_node=True),
             matches_itself=all(self._means(query, kind) for query in queries),
@@ -290,7 +295,7 @@ class Topology:
         for pod in snapshot.pods if self._books.exclusive else ():
             node = index.census.holds(pod) if pod.spec.claims else None
             if node is not None and survey.view(node) is not None:
-                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims}
+                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims if not ref.ephemeral}
                 users = [self._books.exclusive[one] for one in claims & self._books.exclusive.keys()]
                 survey.add(users, {node: 1}, {})
         survey.close(self._books.all)
@@ -316,12 +321,16 @@ def build_topology(
     topology = Topology(snapshot, foreseen)
     repelling = index.census.repelling.values()
     bound = any(
-        one.spec.affinity or one.spec.anti_affinity or one.spec.has_hard_spread or one.needs.exclusive
+        one.spec.affinity
+        or one.spec.anti_affinity
+        or one.spec.has_hard_spread
+        or one.needs.exclusive
+        or one.needs.waiting
         for one in classes
     )
     if not bound and not (repelling and classes):
         return topology
-    kinds = {kind_key(one): Kind(one.spec, one.labels, one.namespace, one.needs.exclusive) for one in classes}
+    kinds = {kind_key(one): _kind_of(one) for one in classes}
     carriers = [Kind(one.spec, one.labels, one.namespace) for one in repelling if one.spec is not None]
     repulsions = dict.fromkeys(
         one for kind in (*kinds.values(), *carriers, *map(kind_of, snapshot.daemonsets)) for one in kind.repulsions
@@ -345,7 +354,11 @@ def key_of(one: PodClass | Pod) -> tuple[int, int, str]:
 
 
 def kind_key(one: PodClass) -> tuple[object, ...]:
-    return *key_of(one), one.needs.exclusive
+    return *key_of(one), one.needs.exclusive, one.needs.waiting
+
+
+def _kind_of(one: PodClass) -> Kind:
+    return Kind(one.spec, one.labels, one.namespace, one.needs.exclusive, one.needs.waiting)
 
 
 def kind_of(daemonset: DaemonSet) -> Kind:
