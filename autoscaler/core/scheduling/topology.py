@@ -11,7 +11,7 @@ Source: kubernetes/pkg/scheduler/framework/plugins/{podtopologyspread,interpodaf
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -91,6 +91,7 @@ class Topology:
         self._survey: Survey | None = None
         self._of_daemonsets: dict[Uid, Rules] = {}
         self._residents: dict[int, tuple[NodeView, tuple[Rules, ...]]] = {}
+        self._landed: dict[int, tuple[Rules, ...]] = {}  # on the new nodes opened last, by view
         self.is_active = False
 
     # trials
@@ -136,7 +137,7 @@ class Topology:
             domain = tally.domain_of(node)
             if domain is not None and (known is None or tally.domain_of(known) is None):
                 tally.join(domain, 1)
-        for rules in self._residents_of(node):
+        for rules in self._landing(node):
             rules.place(node, 1)
 
     def expect(self) -> None:
@@ -157,30 +158,21 @@ class Topology:
         """So many equal new nodes count from here on; return what the DaemonSets mark them with."""
         if not self.is_active:
             return None
-        marks = self.marks_of(node)
+        landed = self._landed[id(node)] = self._landing(node)
+        marks = _marks(node, landed)
         self._join_new(node, nodes, marks)
-        for rules in self._residents_of(node):
-            for tally in rules.feeds:
-                domain = tally.domain_of(node)
-                if domain is not None and domain != NEW_HOST:
-                    tally.count(domain, nodes)
+        _count_residents(node, landed, nodes)
         return marks
 
     def close(self, node: NodeView, nodes: int) -> None:
-        """The plan does without so many empty new nodes after all."""
-        for rules in self._residents_of(node):
-            for tally in rules.feeds:
-                domain = tally.domain_of(node)
-                if domain is not None and domain != NEW_HOST:
-                    tally.count(domain, -nodes)
-        self._join_new(node, -nodes, self.marks_of(node))
+        """The plan does without so many empty new nodes, opened last, after all."""
+        landed = self._landed.get(id(node), ())
+        _count_residents(node, landed, -nodes)
+        self._join_new(node, -nodes, _marks(node, landed))
 
     def marks_of(self, node: NodeView) -> Marks:
-        """The pods that a new node has from the start, by tally per node."""
-        marks: Counter[Tally] = Counter()
-        for rules in self._residents_of(node):
-            marks.update(tally for tally in rules.feeds if tally.domain_of(node) == NEW_HOST)
-        return marks or None
+        """The pods that a new node would have from the start, by tally per node."""
+        return _marks(node, self._landing(node))
 
     def _join_new(self, node: NodeView, nodes: int, marks: Marks) -> None:
         for tally in self._books.spreads.values():
@@ -188,9 +180,17 @@ class Topology:
             if domain is not None:
                 tally.join(domain, nodes, marks.get(tally, 0) if marks else 0)
 
-    def _residents_of(self, node: NodeView) -> tuple[Rules, ...]:
+    def _landing(self, node: NodeView) -> tuple[Rules, ...]:
+        """The DaemonSets whose pods would land on the node now: one that the pods of its zone repel stays away."""
         found = self._residents.get(id(node))
-        return found[1] if found is not None else ()
+        if found is None:
+            return ()
+        is_new = node.name is None
+        return tuple([
+            rules for rules in found[1]
+            if not rules.is_bound
+            or (rules.room_in_domain(node) and rules.room_on_node(node, is_new=is_new))
+        ])  # fmt: skip
 
     # rules
 
@@ -256,11 +256,12 @@ class Topology:
             known = self._by_labels[id(labels), namespace] = (labels, tuple(found))
         return known[1]
 
-    def add_daemonsets(self, daemonsets: Iterable[DaemonSet]) -> None:
+    def add_daemonsets(self, daemonsets: Iterable[DaemonSet], rules: Mapping[Uid, Rules]) -> None:
         for one in daemonsets:
             feeds = self.feeds_of(kind_of(one))
             if feeds:
-                self._of_daemonsets[one.uid] = Rules(wide=Part(), per_node=Part(), feeds=feeds)
+                self._of_daemonsets[one.uid] = rules[one.uid]
+                rules[one.uid].feeds = feeds
 
     def _spread(self, kind: Kind, constraint: SpreadConstraint, keys: tuple[str, ...]) -> Spread:
         selector = with_keys(constraint.selector, kind.labels, constraint.match_label_keys)
@@ -301,6 +302,22 @@ class Topology:
         survey.close(self._books.all)
 
 
+def _marks(node: NodeView, residents: Iterable[Rules]) -> Marks:
+    marks: Counter[Tally] = Counter()
+    for rules in residents:
+        marks.update(tally for tally in rules.feeds if tally.domain_of(node) == NEW_HOST)
+    return marks or None
+
+
+def _count_residents(node: NodeView, residents: Iterable[Rules], nodes: int) -> None:
+    """Count the residents of so many new nodes towards the larger domains."""
+    for rules in residents:
+        for tally in rules.feeds:
+            domain = tally.domain_of(node)
+            if domain is not None and domain != NEW_HOST:
+                tally.count(domain, nodes)
+
+
 def _counts(selector: LabelSelector | None, labels: Labels) -> bool:
     """Whether a pod counts towards its own spread constraint; a selector without requirements counts nobody."""
     return selector is not None and bool(selector.requirements) and selects(selector, labels)
@@ -328,7 +345,8 @@ def build_topology(
         or one.needs.waiting
         for one in classes
     )
-    if not bound and not (repelling and classes):
+    repelling_daemonsets = any(one.spec.anti_affinity for one in snapshot.daemonsets)
+    if not bound and not (classes and (repelling or repelling_daemonsets)):
         return topology
     kinds = {kind_key(one): _kind_of(one) for one in classes}
     carriers = [Kind(one.spec, one.labels, one.namespace) for one in repelling if one.spec is not None]
@@ -336,6 +354,7 @@ def build_topology(
         one for kind in (*kinds.values(), *carriers, *map(kind_of, snapshot.daemonsets)) for one in kind.repulsions
     )
     rules = {key: topology.rules_of(kind, repulsions) for key, kind in kinds.items()}
+    of_daemonsets = {one.uid: topology.rules_of(kind_of(one), repulsions) for one in snapshot.daemonsets}
     for key, kind in kinds.items():
         rules[key].feeds = topology.feeds_of(kind)
     for one in classes:
@@ -344,7 +363,7 @@ def build_topology(
     topology.is_active = any(one.rules is not None for one in classes)
     if topology.is_active:
         topology.survey(snapshot, index)
-        topology.add_daemonsets(snapshot.daemonsets)
+        topology.add_daemonsets(snapshot.daemonsets, of_daemonsets)
     return topology
 
 
