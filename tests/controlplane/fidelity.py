@@ -1,6 +1,7 @@
 """Compares random worlds with the real kube-scheduler, as many as wanted: the command behind `make fidelity`.
 
-The last lines tell how often each rule decided, and what was compared.
+A disagreement is shrunk to a small world that still shows it, and left as a
+case file for `test_replay`. The last line tells what was compared.
 """
 
 from __future__ import annotations
@@ -12,26 +13,37 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from autoscaler import clock
-from tests.controlplane import build, scenery
+from tests.controlplane import build, casefile, scenery
 from tests.controlplane.cluster import FOREIGN, Cluster
 from tests.controlplane.comparison import Comparer
+from tests.controlplane.minimise import minimise
 from tests.controlplane.oracle import Oracle
 from tests.controlplane.score import Score
 from tests.controlplane.server import ControlPlane
 from tests.controlplane.worlds import build as build_world
 
+MINIMISED = 3  # disagreements of one run; of more of them, most are the same one
+
 
 def run(
-    numbers: Sequence[int], cluster: Cluster, folder: Path, *, tell: Callable[[Score], None] = lambda _: None
-) -> Score:
-    """Compare the worlds of these numbers; `tell` hears the score after each."""
-    score = Score()
+    numbers: Sequence[int], cluster: Cluster, folder: Path, *,
+    tell: Callable[[Score], None] = lambda _: None, cases: Path | None = None,
+) -> Score:  # fmt: skip
+    """Compare the worlds of these numbers; `tell` hears the score after each, `cases` takes what disagrees."""
+    score, written = Score(), 0
     with scenery.prepared(cluster), Oracle.start(cluster, build.folder(), folder) as oracle:
         comparer = Comparer(cluster, oracle)
         for number in numbers:
             world = build_world(number)
             found = comparer.compare(world)
             score.add(world, found)
+            if found.differences and cases is not None and written < MINIMISED:
+                written += 1
+                small, again = minimise(world, found, comparer.compare)
+                small.name = f"found-{number}"
+                case = casefile.of(small, again, "; ".join(map(str, again.differences)))
+                path = casefile.write(cases / f"{small.name}.yaml", case)
+                score.disagreements.append(f"{world.name}: shrunk to {path}")
             tell(score)
     return score
 
@@ -63,7 +75,7 @@ def main(count: int, first: int) -> int:
         ControlPlane.start(build.folder(), Path(name)) as plane,
         Cluster(plane.kubeconfig, is_ours=True) as cluster,
     ):
-        score = run(range(first, first + count), cluster, plane.folder, tell=tell)
+        score = run(range(first, first + count), cluster, plane.folder, tell=tell, cases=casefile.FOLDER)
     for line in score.table():
         say(line)
     seconds = clock.monotonic() - started
