@@ -1,6 +1,6 @@
 """Small worlds with the real scheduler's answers: ours are the same, with a control plane and without."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,11 @@ CASES = {path.stem: casefile.read(path) for path in PATHS}
 
 
 # Where we are known to differ, and why; once we do not, this says so.
-KNOWN = {"volume-attached-already": "we count a volume for each pod still to come, so that we promise less"}
+KNOWN_NODES = {"volume-attached-already": "we count a volume for each pod still to come: we promise less"}
+KNOWN_ENDS = KNOWN_NODES | {
+    "daemonset-kept-away": "a DaemonSet's own anti-affinity is not asked where its pods land: we promise less",
+    "volume-of-several-pods": "each pod of an unbound claim is placed as if it were the only one: we promise too much",
+}
 
 
 @pytest.fixture(params=CASES)
@@ -35,17 +39,18 @@ def test_every_pod_fits_where_the_scheduler_said(case: Case) -> None:
             fits, passes = node.name in fitting, node.name in case.fits[pod.name]
             if fits != passes and not is_spared(node, fits=fits, passes=passes):
                 wrong.append(f"{pod.name} on {node.name}: we say {fits}, the scheduler said {passes}")
-    assert_agrees(case, wrong)
+    assert_agrees(case, wrong, KNOWN_NODES)
 
 
 def test_the_plan_promises_what_the_scheduler_bound(case: Case) -> None:
     places = promises_of(case.snapshot()).places
-    assert_agrees(case, [f"{name}: bound is {was}" for name, was in case.bound.items() if was != (name in places)])
+    wrong = [f"{name}: bound is {was}" for name, was in case.bound.items() if was != (name in places)]
+    assert_agrees(case, wrong, KNOWN_ENDS)
 
 
-def assert_agrees(case: Case, wrong: Sequence[str]) -> None:
+def assert_agrees(case: Case, wrong: Sequence[str], known: Collection[str]) -> None:
     """Nothing is wrong, or all of it is known."""
-    assert bool(wrong) == (case.world.name in KNOWN), wrong or f"{case.world.name}: no difference any more"
+    assert bool(wrong) == (case.world.name in known), wrong or f"{case.world.name}: no difference any more"
 
 
 def test_each_is_named_after_its_rule(case: Case) -> None:
