@@ -20,6 +20,7 @@ CASES = {path.stem: casefile.read(path) for path in PATHS}
 KNOWN_NODES = {"volume-attached-already": "we count a volume for each pod still to come: we promise less"}
 KNOWN_ENDS = KNOWN_NODES | {
     "daemonset-kept-away": "a DaemonSet's own anti-affinity is not asked where its pods land: we promise less",
+    "daemonset-repelled": "nor is the anti-affinity of those that are there: with a spread we promise too much",
     "volume-of-several-pods": "each pod of an unbound claim is placed as if it were the only one: we promise too much",
 }
 
