@@ -139,7 +139,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     market = open_market(shelves, stock, questions)
     market = limit_attachments(volumes, index, dimensions, stock, market)
     topology = build_topology(snapshot, index, classes, foreseen)
-    settle_residents(topology, shelves, stock, market)
+    market = settle_residents(topology, shelves, stock, market)
     ordered = _ordered(classes, market)
     layout = Layout(
         candidates=candidates,

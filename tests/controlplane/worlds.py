@@ -33,6 +33,7 @@ from tests.controlplane.wishes import (
     by_claim,
     by_gate,
     by_host_port,
+    by_pod_anti_affinity,
     by_selector,
     by_toleration,
 )
@@ -129,15 +130,12 @@ def _pod(chance: Chance, name: str, wishes: Sequence[Wish], node: str = "") -> J
 
 
 def _daemonset(chance: Chance, name: str) -> Json:
-    """One DaemonSet; only the first may take a host port: of two that want one, nobody knows which a node gets.
-
-    None wants to be away from others: that we reserve room for its pods even so is the case `daemonset-kept-away`.
-    """
+    """One DaemonSet; only the first may take a host port: of two that want one, nobody knows which a node gets."""
     made = pod(
         name, labels={"app": chance.choice(APPS)}, cpu=chance.choice(CPUS[1:6]), memory=chance.choice(SIZES[1:5])
     )
-    for wish in (by_selector, by_toleration, by_host_port):
-        if chance.random() < 0.2 and (wish is not by_host_port or name == "agent-0"):
+    for wish in (by_selector, by_toleration, by_host_port, by_pod_anti_affinity):
+        if chance.random() < 0.2 and (wish not in (by_host_port, by_pod_anti_affinity) or name == "agent-0"):
             wish(chance, made)
     labels = {**made["metadata"]["labels"], "agent": name}
     template = {"metadata": {"labels": labels}, "spec": made["spec"]}

@@ -60,6 +60,10 @@ def minus(free: Vector, request: Vector, times: int) -> Vector:
     return tuple([have - want * times for have, want in zip(free, request, strict=True)])
 
 
+def plus(left: Vector, right: Vector) -> Vector:
+    return tuple([one + other for one, other in zip(left, right, strict=True)])
+
+
 class Room(Protocol):
     """A place or a run."""
 

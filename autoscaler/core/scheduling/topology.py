@@ -90,7 +90,7 @@ class Topology:
         self._by_labels: dict[tuple[int, str], tuple[Labels, tuple[Tally, ...]]] = {}
         self._survey: Survey | None = None
         self._of_daemonsets: dict[Uid, Rules] = {}
-        self._residents: dict[int, tuple[NodeView, tuple[Rules, ...]]] = {}
+        self._residents: dict[int, tuple[NodeView, dict[Uid, Rules]]] = {}
         self._landed: dict[int, tuple[Rules, ...]] = {}  # on the new nodes opened last, by view
         self.is_active = False
 
@@ -127,8 +127,13 @@ class Topology:
 
     def settle(self, node: NodeView, residents: Iterable[DaemonSet]) -> None:
         """Tell which DaemonSets' pods will be on a node that is yet to come."""
-        rules = [self._of_daemonsets[one.uid] for one in residents if one.uid in self._of_daemonsets]
-        self._residents[id(node)] = (node, tuple(rules))
+        rules = {one.uid: self._of_daemonsets[one.uid] for one in residents if one.uid in self._of_daemonsets}
+        self._residents[id(node)] = (node, rules)
+
+    def repelled(self, node: NodeView) -> frozenset[Uid]:
+        """Those of the node's DaemonSets that pods which are there for good keep off it."""
+        found = self._residents.get(id(node))
+        return frozenset(uid for uid, rules in found[1].items() if rules.is_repelled(node)) if found else frozenset()
 
     def join(self, node: NodeView) -> None:
         """A node that is on its way counts from here on, where its Node object did not before."""
@@ -187,7 +192,7 @@ class Topology:
             return ()
         is_new = node.name is None
         return tuple([
-            rules for rules in found[1]
+            rules for rules in found[1].values()
             if not rules.is_bound
             or (rules.room_in_domain(node) and rules.room_on_node(node, is_new=is_new))
         ])  # fmt: skip
@@ -258,10 +263,10 @@ class Topology:
 
     def add_daemonsets(self, daemonsets: Iterable[DaemonSet], rules: Mapping[Uid, Rules]) -> None:
         for one in daemonsets:
-            feeds = self.feeds_of(kind_of(one))
-            if feeds:
-                self._of_daemonsets[one.uid] = rules[one.uid]
-                rules[one.uid].feeds = feeds
+            found = rules[one.uid]
+            found.feeds = self.feeds_of(kind_of(one))
+            if found.feeds or found.is_bound:
+                self._of_daemonsets[one.uid] = found
 
     def _spread(self, kind: Kind, constraint: SpreadConstraint, keys: tuple[str, ...]) -> Spread:
         selector = with_keys(constraint.selector, kind.labels, constraint.match_label_keys)
@@ -360,7 +365,9 @@ def build_topology(
     for one in classes:
         found = rules[kind_key(one)]
         one.rules = found if found.is_bound or found.feeds else None
-    topology.is_active = any(one.rules is not None for one in classes)
+    topology.is_active = any(one.rules is not None for one in classes) or any(
+        rules.is_bound for rules in of_daemonsets.values()
+    )
     if topology.is_active:
         topology.survey(snapshot, index)
         topology.add_daemonsets(snapshot.daemonsets, of_daemonsets)
