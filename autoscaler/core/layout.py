@@ -22,7 +22,9 @@ from autoscaler.core.scaleup.offers import Market, open_market, tiers_of
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
 from autoscaler.core.scaleup.template import Overheads, build_templates
+from autoscaler.core.scaleup.ties import Ties
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
+from autoscaler.core.scheduling.crowd import Crowd
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.scheduling.topology import Openings, build_topology
 from autoscaler.core.scheduling.volumes import Volumes
@@ -44,10 +46,22 @@ class Layout:
     buyer: Buyer
     housed: Housed
     wanted: Wanted = field(default_factory=list)
+    crowd: Crowd | None = None  # None: no preference looks at this plan
 
     @property
     def purchase(self) -> Purchase:
         return self.buyer.purchase
+
+    @property
+    def ties(self) -> Ties:
+        return Ties(
+            snapshot=self.shelves.snapshot,
+            index=self.shelves.index,
+            classes=self.classes,
+            stock=self.stock,
+            buyer=self.buyer,
+            housed=self.housed,
+        )
 
     def runs(self) -> Iterator[tuple[Run, list[list[Pod]]]]:
         """Yield each run of new nodes with the pods of each of its contents, node by node."""
@@ -68,12 +82,15 @@ def lay_out(snapshot: Snapshot) -> Layout:
     for _ in range(REVISIONS):
         opened = layout.buyer.topology.opened()
         if _is_covered(opened, foreseen) or not _is_strained(layout):
-            return layout
+            break
         for key, domains in opened.items():
             known = foreseen.setdefault(key, {})
             for domain, nodes in domains.items():
                 known[domain] = max(nodes, known.get(domain, 0))
         layout = _lay_out(snapshot, foreseen)
+    layout.crowd = layout.ties.gather()
+    if layout.crowd is not None:
+        layout.ties.settle(layout.crowd)
     return layout
 
 
