@@ -22,8 +22,10 @@ from autoscaler.core.scaleup.offers import Market, open_market, tiers_of
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
 from autoscaler.core.scaleup.template import Overheads, build_templates
+from autoscaler.core.scaleup.ties import Ties
 from autoscaler.core.scheduling.aisles import Questions
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
+from autoscaler.core.scheduling.gathering import Gathering
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.topology import Openings, build_topology
@@ -46,6 +48,7 @@ class Layout:
     buyer: Buyer
     housing: Housing
     wanted: Wanted = field(default_factory=list)
+    gathering: Gathering | None = None  # None: no preference looks at this plan
 
     @property
     def housed(self) -> Housed:
@@ -59,6 +62,17 @@ class Layout:
         """The pods for new nodes, class by class as they were placed; then those without a place."""
         order = {number: position for position, number in enumerate(dict.fromkeys(self.purchase.turns))}
         return sorted(self.wanted, key=lambda row: order.get(id(row[0]), len(order)))
+
+    @property
+    def ties(self) -> Ties:
+        return Ties(
+            snapshot=self.shelves.snapshot,
+            index=self.shelves.index,
+            classes=self.classes,
+            stock=self.stock,
+            buyer=self.buyer,
+            housed=self.housed,
+        )
 
     def runs(self) -> Iterator[tuple[Run, list[list[Pod]]]]:
         """Yield each run of new nodes with the pods of each of its contents, node by node."""
@@ -79,12 +93,15 @@ def lay_out(snapshot: Snapshot) -> Layout:
     for _ in range(REVISIONS):
         opened = layout.buyer.topology.opened()
         if _is_covered(opened, foreseen) or not _is_strained(layout):
-            return layout
+            break
         for key, domains in opened.items():
             known = foreseen.setdefault(key, {})
             for domain, nodes in domains.items():
                 known[domain] = max(nodes, known.get(domain, 0))
         layout = _lay_out(snapshot, foreseen)
+    layout.gathering = layout.ties.gather()
+    if layout.gathering is not None:
+        layout.ties.settle(layout.gathering)
     return layout
 
 
