@@ -24,11 +24,12 @@ from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
 from autoscaler.core.scaleup.template import Overheads, build_templates
 from autoscaler.core.scaleup.ties import Ties
 from autoscaler.core.scheduling.aisles import Questions
+from autoscaler.core.scheduling.books import Openings
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
 from autoscaler.core.scheduling.gathering import Gathering
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.scheduling.profiles import Profiles
-from autoscaler.core.scheduling.topology import Openings, build_topology
+from autoscaler.core.scheduling.topology import build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
 
@@ -85,32 +86,22 @@ def lay_out(snapshot: Snapshot) -> Layout:
     """Find a place for every pending pod that can have one.
 
     A node opened for one pod is an empty domain for the spread constraints of
-    those placed before. Where that breaks a promise, all is laid out anew
-    with those domains foreseen, which can only make the promises safer.
+    those placed before, and brings pods of DaemonSets. Where that breaks a
+    promise, all is laid out anew with both foreseen, which can only make the
+    promises safer.
     """
-    foreseen: Openings = {}
+    foreseen = Openings()
     layout = _lay_out(snapshot, foreseen)
     for _ in range(REVISIONS):
         opened = layout.buyer.topology.opened()
-        if _is_covered(opened, foreseen) or not _is_strained(layout):
+        if foreseen.covers(opened) or not _is_strained(layout):
             break
-        for key, domains in opened.items():
-            known = foreseen.setdefault(key, {})
-            for domain, nodes in domains.items():
-                known[domain] = max(nodes, known.get(domain, 0))
+        foreseen.add(opened)
         layout = _lay_out(snapshot, foreseen)
     layout.gathering = layout.ties.gather()
     if layout.gathering is not None:
         layout.ties.settle(layout.gathering)
     return layout
-
-
-def _is_covered(opened: Openings, foreseen: Openings) -> bool:
-    return all(
-        nodes <= foreseen.get(key, {}).get(domain, 0)
-        for key, domains in opened.items()
-        for domain, nodes in domains.items()
-    )
 
 
 def _is_strained(layout: Layout) -> bool:

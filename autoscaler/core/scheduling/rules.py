@@ -189,10 +189,14 @@ class Rules:
                 spread.tally.rely()
 
     def is_strained(self, node: NodeView, marks: Marks = None) -> bool:
-        """Whether a spread constraint would refuse a pod of the class where one is now, were it the last to come."""
+        """Whether a rule would refuse a pod of the class where one is now, were it the last to come."""
         for spread in self.spreads:
             domain = spread.tally.domain_of(node)
             if domain is not None and spread.is_exceeded(_count(spread.tally, domain, marks)):
+                return True
+        for apart in self.wide.apart:
+            domain = apart.tally.domain_of(node)
+            if domain is not None and _count(apart.tally, domain, marks) > apart.counts_self:
                 return True
         return False
 

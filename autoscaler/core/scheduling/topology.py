@@ -11,15 +11,15 @@ Source: kubernetes/pkg/scheduler/framework/plugins/{podtopologyspread,interpodaf
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from autoscaler.core.decision import Why
 from autoscaler.core.index import Index
 from autoscaler.core.model import Labels, Pod, Uid
-from autoscaler.core.podspec import LabelSelector, PodSpec, SpreadConstraint
-from autoscaler.core.scheduling.binding import BindingRules, Ledger, Waiting
+from autoscaler.core.podspec import LabelSelector, SpreadConstraint
+from autoscaler.core.scheduling.binding import BindingRules, Ledger
+from autoscaler.core.scheduling.books import Books, Kind, Openings, Repulsion
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.rules import Apart, Marks, Part, Rules, Spread
@@ -29,62 +29,15 @@ from autoscaler.core.scheduling.tally import NEW_HOST, Deed, Scope, SpreadTally,
 from autoscaler.core.snapshot import DaemonSet, Snapshot
 from autoscaler.core.storage import ONCE_PER_POD, ClaimKey
 
-SpreadKey = tuple[PodQuery, str, Scope]
-Openings = dict[SpreadKey, dict[str, int]]  # domains that a plan opens, and how many new hosts
-Repulsion = tuple[PodQuery, str]  # an anti-affinity term: what it keeps away, and the topology key
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Kind:
-    """What rules see of a pod."""
-
-    spec: PodSpec
-    labels: Labels
-    namespace: str
-    exclusive: tuple[ClaimKey, ...] = ()  # ReadWriteOncePod claims
-    waiting: Waiting = ()  # claims that pods of one plan meet over
-
-    @property
-    def repulsions(self) -> list[Repulsion]:
-        terms = self.spec.anti_affinity
-        return [(query_of(term, self.namespace, self.labels), term.topology_key) for term in terms]
-
-
-@dataclass(slots=True, eq=False)
-class _Books:
-    """Tallies by what they count; pods that match all queries of a key, or that carry a repulsion."""
-
-    journal: list[Deed] = field(default_factory=list)
-    spreads: dict[SpreadKey, SpreadTally] = field(default_factory=dict)
-    matching: dict[tuple[tuple[PodQuery, ...], str], Tally] = field(default_factory=dict)
-    carrying: dict[Repulsion, Tally] = field(default_factory=dict)
-    exclusive: dict[ClaimKey, Tally] = field(default_factory=dict)  # by use anywhere in the cluster
-
-    @property
-    def all(self) -> Iterator[Tally]:
-        for books in (self.spreads, self.matching, self.carrying, self.exclusive):
-            yield from books.values()
-
-    def matching_all(self, queries: tuple[PodQuery, ...], key: str) -> Tally:
-        found = self.matching.get((queries, key))
-        if found is None:
-            found = self.matching[queries, key] = Tally(key, self.journal)
-        return found
-
-    def carrying_one(self, repulsion: Repulsion) -> Tally:
-        found = self.carrying.get(repulsion)
-        if found is None:
-            found = self.carrying[repulsion] = Tally(repulsion[1], self.journal)
-        return found
-
 
 class Topology:
     """The tallies of one pass; `is_active` tells whether there are any."""
 
     def __init__(self, snapshot: Snapshot, foreseen: Openings | None = None) -> None:
-        self._foreseen = foreseen or {}
+        self._foreseen = foreseen or Openings()
+        self._is_late = False
         self._namespaces = Namespaces(snapshot.namespaces)
-        self._books = _Books()
+        self._books = Books()
         self._ledger = Ledger(self._books.journal, snapshot.storage.limits)
         self._repelled: dict[tuple[int, str], tuple[Labels, list[Repulsion]]] = {}
         self._by_labels: dict[tuple[int, str], tuple[Labels, tuple[Tally, ...]]] = {}
@@ -147,17 +100,30 @@ class Topology:
 
     def expect(self) -> None:
         """From here on new nodes are opened; those foreseen count already."""
-        for key, tally in self._books.spreads.items():
-            tally.expect(self._foreseen.get(key, {}))
+        for key, tally in self._books.keyed:
+            if isinstance(tally, SpreadTally):
+                tally.expect(self._foreseen.domains.get(key, {}))
+            tally.foretell(self._foreseen.residents.get(key, {}))
+        self._is_late = False
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether a domain came, empty, after a pod was placed that could not have been beside it."""
-        return any(tally.doubts > 0 for tally in self._books.spreads.values())
+        """Whether a pod was placed that might not have been, had all new nodes been there from the start.
+
+        A domain came, empty, after it; or pods of DaemonSets that were not foretold.
+        """
+        return self._is_late or any(tally.doubts > 0 for tally in self._books.spreads.values())
 
     def opened(self) -> Openings:
-        """The domains that this plan opened, by spread constraint."""
-        return {key: found for key, tally in self._books.spreads.items() if (found := tally.opened())}
+        """What the new nodes of this plan brought."""
+        found = Openings()
+        for key, tally in self._books.keyed:
+            opened = tally.opened() if isinstance(tally, SpreadTally) else {}
+            if opened:
+                found.domains[key] = opened
+            if tally.settled:
+                found.residents[key] = tally.settled
+        return found
 
     def open(self, node: NodeView, nodes: int) -> Marks:
         """So many equal new nodes count from here on; return what the DaemonSets mark them with."""
@@ -166,7 +132,7 @@ class Topology:
         landed = self._landed[id(node)] = self._landing(node)
         marks = _marks(node, landed)
         self._join_new(node, nodes, marks)
-        _count_residents(node, landed, nodes)
+        self._is_late |= _count_residents(node, landed, nodes)
         return marks
 
     def close(self, node: NodeView, nodes: int) -> None:
@@ -314,13 +280,16 @@ def _marks(node: NodeView, residents: Iterable[Rules]) -> Marks:
     return marks or None
 
 
-def _count_residents(node: NodeView, residents: Iterable[Rules], nodes: int) -> None:
-    """Count the residents of so many new nodes towards the larger domains."""
+def _count_residents(node: NodeView, residents: Iterable[Rules], nodes: int) -> bool:
+    """Count the residents of so many new nodes towards the larger domains; tell whether any were not foretold."""
+    is_late = False
     for rules in residents:
         for tally in rules.feeds:
             domain = tally.domain_of(node)
             if domain is not None and domain != NEW_HOST:
-                tally.count(domain, nodes)
+                tally.settle(domain, nodes)
+                is_late |= tally.foretold.get(domain, 0) < 0
+    return is_late
 
 
 def _counts(selector: LabelSelector | None, labels: Labels) -> bool:
