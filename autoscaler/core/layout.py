@@ -59,10 +59,13 @@ class Layout:
     def purchase(self) -> Purchase:
         return self.buyer.purchase
 
-    def turns(self) -> Wanted:
-        """The pods for new nodes, class by class as they were placed; then those without a place."""
-        order = {number: position for position, number in enumerate(dict.fromkeys(self.purchase.turns))}
-        return sorted(self.wanted, key=lambda row: order.get(id(row[0]), len(order)))
+    def turns(self) -> list[list[Pod]]:
+        """The pods for new nodes in the order in which they were placed, and a scheduler could place them too."""
+        found: dict[int, list[Pod]] = {}
+        for run, contents in self.runs():
+            for turn, pods in zip(run.turns, contents, strict=True):
+                found.setdefault(turn, []).extend(pods)
+        return [pods for _, pods in sorted(found.items())]
 
     @property
     def ties(self) -> Ties:

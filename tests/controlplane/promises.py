@@ -25,7 +25,7 @@ PROMISED = (Outcome.LAUNCH, Outcome.FITS_EXISTING)
 class Promises:
     """The decision, the new nodes as manifests in the order of buying, and each promised pod's node by name.
 
-    `turns` are the pods for new nodes, class by class as they were placed;
+    `turns` are the pods for new nodes in the order in which they were placed;
     within a class nobody knows which of the equal pods came first.
     """
 
@@ -58,11 +58,11 @@ def promises_of(snapshot: Snapshot) -> Promises:
 
 
 def turns_of(layout: Layout) -> list[list[str]]:
-    """The pods without a place on what there is, class by class in the order in which the plan gives them one.
+    """The pods without a place on what there is, in the order in which the plan gives them one.
 
     The only place that knows this order: whoever changes how the plan is made changes it here.
     """
-    return [[pod.name for pod in pods] for _, pods in layout.turns()]
+    return [[pod.name for pod in pods] for pods in layout.turns()]
 
 
 def _new_node(offer: Offer, number: int) -> Json:

@@ -50,6 +50,7 @@ class PodClass:
     needs: Needs = NO_NEEDS
     shared: Shared | None = None
     rules: Rules | None = None  # None: no rule looks at where these pods are
+    turn: int = 0  # of the buying: grows with each time that pods of any class are placed
 
     @property
     def bound(self) -> Rules | None:

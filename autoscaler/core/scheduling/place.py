@@ -123,19 +123,21 @@ class Run:
     contents: tuple[tuple[PodClass, int], ...] = ()
     ports: frozenset[HostPort] = frozenset()
     marks: Marks = None
+    turns: tuple[int, ...] = ()  # when each of the contents came: the turn of its class then
 
     def split(self, nodes: int) -> Run:
         """Take `nodes` of these nodes out into a run of their own."""
         self.nodes -= nodes
-        return Run(self.offering, self.view, nodes, self.free, self.contents, self.ports, self.marks)
+        return Run(self.offering, self.view, nodes, self.free, self.contents, self.ports, self.marks, self.turns)
 
     def take(self, one: PodClass, per_node: int) -> None:
         """Put `per_node` pods of the class on every node of the run."""
         self.free = after_taking(self.free, one, per_node)
-        if self.contents and self.contents[-1][0] is one:
+        if self.contents and self.contents[-1][0] is one and self.turns[-1] == one.turn:
             self.contents = (*self.contents[:-1], (one, self.contents[-1][1] + per_node))
         else:
             self.contents = (*self.contents, (one, per_node))
+            self.turns = (*self.turns, one.turn)
         if one.spec.host_ports:
             self.ports |= frozenset(one.spec.host_ports)
         if one.rules is not None:
