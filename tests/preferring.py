@@ -74,15 +74,26 @@ def selectors() -> st.SearchStrategy[LabelSelector | None]:
 
 
 def pod_terms() -> st.SearchStrategy[PreferredPodTerm]:
-    terms = st.builds(PodTerm, st.sampled_from([*KEYS.values(), "example.com/rack"]), selectors())
-    return st.builds(PreferredPodTerm, weights(), terms)
+    return st.builds(
+        lambda weight, key, selector, spaces: PreferredPodTerm(weight, PodTerm(key, selector, spaces)),
+        weights(),
+        st.sampled_from([*KEYS.values(), "example.com/rack"]),
+        selectors(),
+        st.sampled_from([(), (), ("bank", "shop")]),
+    )
 
 
 def spreads() -> st.SearchStrategy[SpreadConstraint]:
     return st.builds(
-        SpreadConstraint, st.sampled_from(sorted(KEYS.values())), st.sampled_from([1, 2]), st.just(False), selectors(),
-        honor_node_taints=st.booleans(), match_label_keys=st.sampled_from([(), ("version",)]),
-    )  # fmt: skip
+        lambda key, skew, selector, taints, keys: SpreadConstraint(
+            key, skew, False, selector, honor_node_taints=taints, match_label_keys=keys
+        ),
+        st.sampled_from(sorted(KEYS.values())),
+        st.sampled_from([1, 2]),
+        selectors(),
+        st.booleans(),
+        st.sampled_from([(), ("version",)]),
+    )
 
 
 @st.composite
