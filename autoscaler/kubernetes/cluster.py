@@ -22,7 +22,7 @@ from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.snapshot import DaemonSet
-from autoscaler.core.storage import Storage
+from autoscaler.core.storage import Claim, ClaimKey, Storage
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes import kinds
 from autoscaler.kubernetes.cache import Kind, Pace, Reflector
@@ -173,6 +173,14 @@ class ClusterCache:
             faults=tuple(fault for fault in (self.config_fault, self.policy_fault) if fault),
             unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),
         )
+
+    def volumes_of(self, pods: Iterable[Pod]) -> frozenset[str]:
+        """The names of the PersistentVolumes that the pods' claims are bound to, as far as claims can be read."""
+        keys = {ClaimKey(pod.namespace, ref.claim_of(pod.name)) for pod in pods for ref in pod.spec.claims}
+        if not keys:
+            return frozenset()
+        found = (each for one in self.storage for each in one.objects.values())
+        return frozenset(each.volume for each in found if isinstance(each, Claim) and each.volume and each.key in keys)
 
     @property
     def malformed(self) -> int:

@@ -286,6 +286,32 @@ async def test_those_who_delay_the_end_and_volumes_are_waited_for() -> None:
         assert at.ended == ["i-0001"]
 
 
+async def attach(at: Scene, claim: str) -> None:
+    """A bound claim whose volume is attached to the node, seen by the cache."""
+    body = {"metadata": {"name": claim, "namespace": "default"}, "spec": {"volumeName": f"pv-{claim}"}}
+    at.client.cluster.store.create(named("persistentvolumeclaims"), body)
+    source = {"persistentVolumeName": f"pv-{claim}"}
+    body = {"metadata": {"name": f"va-{claim}"}, "spec": {"nodeName": "node-1", "source": source}}
+    at.client.cluster.store.create(named("volumeattachments"), body)
+    await until(lambda: any(claim == one.name for each in at.cluster.storage for one in each.objects.values()))
+
+
+async def test_volumes_of_pods_that_stay_are_not_waited_for() -> None:
+    agent = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "x", "controller": True}
+    async with scene(settings=replace(QUICK, evicts_daemonsets=False)) as at:
+        for name, owners in (("agent", [agent]), ("web", [])):
+            claim = {"name": "data", "persistentVolumeClaim": {"claimName": f"of-{name}"}}
+            await at.put(name, ownerReferences=owners, spec={"volumes": [claim]})
+            await attach(at, f"of-{name}")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(at.drain)
+            await until(lambda: at.client.cluster.faults.seen("volumeattachments", "GET"))
+            assert at.pods_on() == {"agent"}
+            assert not at.ended
+            at.client.cluster.store.delete(named("volumeattachments"), ("", "va-of-web"))
+            await until(lambda: at.ended == ["i-0001"])
+
+
 async def test_a_node_whose_kubelet_is_dead_goes_once_the_grace_is_over() -> None:
     async with scene() as at:
         await at.put("a", spec={"terminationGracePeriodSeconds": 1})

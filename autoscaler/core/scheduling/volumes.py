@@ -109,7 +109,7 @@ class Volumes:
         drivers: dict[str, set[str]] = {}
         exclusive: list[ClaimKey] = []
         for ref in pod.spec.claims:
-            key = ClaimKey(pod.namespace, f"{pod.name}-{ref.name}" if ref.ephemeral else ref.name)
+            key = ClaimKey(pod.namespace, ref.claim_of(pod.name))
             claim = self.storage.claims.get(key)
             fault = self._fault(key, claim, pod, ephemeral=ref.ephemeral)
             if claim is None or fault:
@@ -127,7 +127,7 @@ class Volumes:
     def handles_of(self, pod: Pod) -> Iterator[tuple[str, str]]:
         """Yield the volumes that a pod has attached: driver and handle."""
         for ref in pod.spec.claims:
-            key = ClaimKey(pod.namespace, f"{pod.name}-{ref.name}" if ref.ephemeral else ref.name)
+            key = ClaimKey(pod.namespace, ref.claim_of(pod.name))
             claim = self.storage.claims.get(key)
             if claim is not None:
                 driver, handle = self._driver(claim)
