@@ -290,5 +290,5 @@ def _pod_facts(pod: Pod) -> tuple[object, ...]:
 def _node_facts(node: Node) -> tuple[object, ...]:
     """What a decision can hang on: all but the times of heartbeats."""
     conditions = {name: status for name, (status, _) in node.conditions.items()}
-    meta = (node.uid, dict(node.labels), dict(node.annotations), node.provider_id, node.deleted_at)
+    meta = (node.uid, node.created, dict(node.labels), dict(node.annotations), node.provider_id, node.deleted_at)
     return (*meta, node.taints, node.allocatable, node.is_cordoned, node.ready, node.was_ready, conditions)
