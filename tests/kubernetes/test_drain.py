@@ -15,6 +15,7 @@ from autoscaler.emulator.kubernetes.resources import BUDGETS, NODES, named
 from autoscaler.kubernetes.draining.engine import SCALE_DOWN_DISABLED, NodeDrain
 from autoscaler.kubernetes.draining.marks import DELAYS_DELETION, NOT_BALANCED, STAMP, Stamp, Step, read_stamp
 from autoscaler.kubernetes.draining.settings import Band
+from tests import builders
 from tests.emulator.kubernetes_client import deployment, until
 from tests.kubernetes.drains import QUICK, Scene, scene
 
@@ -325,6 +326,13 @@ async def test_a_conflict_is_made_good() -> None:
     async with scene() as at:
         at.client.cluster.faults.add({"path": "/nodes/node-1", "method": "PUT", "status": 409, "times": 2})
         assert (await at.drain(at.order(cause=DrainCause.EMPTY))).ending is Ending.REMOVED
+
+
+def test_a_pod_is_given_its_own_grace_or_the_longest_permitted() -> None:
+    def grace(seconds: int | None) -> int:
+        return replace(QUICK, max_grace=60).grace_of(builders.pod("a", of=builders.spec(grace_seconds=seconds)))
+
+    assert [grace(5), grace(600), grace(0), grace(None)] == [5, 60, 0, 30]
 
 
 def test_the_time_of_a_drain_is_bounded() -> None:
