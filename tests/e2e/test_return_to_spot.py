@@ -9,6 +9,7 @@ from autoscaler.emulator.kubernetes.resources import NODES
 from autoscaler.emulator.kubernetes.store import Event
 from tests.e2e.stage import A, B, C, Stage, metric, pause, wait_for
 from tests.e2e.test_scale_down import SOON
+from tests.e2e.test_survival import HASTY
 
 SIDE_BY_SIDE = 2
 
@@ -130,3 +131,22 @@ def asked_too_soon(stage: Stage, backoff: float) -> list[tuple[str, float]]:
             if one.refusals and (after := following.started - one.started) < backoff:
                 found.append((zone, after))
     return found
+
+
+def test_killed_while_it_waits_for_the_replacement_the_successor_buys_no_other() -> None:
+    with Stage.open() as stage:
+        in_crisis(stage, 1, 4)
+        flags = (*RETURN, *HASTY, "--capacity-backoff=1s,2s")
+        with stage.controller(*flags) as child:
+            wait_for(lambda: all_run(stage, 1, 4), "the pods to run on demand")
+            audit = Auditor(stage.world)
+            stage.aws.set_pool(market="spot", free=None)
+            wait_for(lambda: stage.instances("spot-a"), "the replacement")
+            child.kill()
+        assert len(stage.instances("od-a")) == 1
+        with stage.controller(*flags):
+            wait_for(lambda: not stage.instances("od-a"), "the on-demand node to go", 90)
+            wait_for(lambda: all_run(stage, 1, 4), "the pods to run on spot")
+            assert len(stage.instances("spot-a")) == stage.desired("spot-a") == 1
+            assert audit.clean(), vars(audit)
+            wait_for(lambda: not any(map(is_marked, stage.objects("nodes"))), "no marks to be left")
