@@ -232,7 +232,7 @@ class Volumes:
 def _refs(pod: Pod) -> Iterator[tuple[ClaimKey, ClaimRef]]:
     """Yield the claims of a pod; an ephemeral volume has one of the pod's own."""
     for ref in pod.spec.claims:
-        yield ClaimKey(pod.namespace, f"{pod.name}-{ref.name}" if ref.ephemeral else ref.name), ref
+        yield ClaimKey(pod.namespace, ref.claim_of(pod.name)), ref
 
 
 def _is_meant(volume: Volume, claim: Claim) -> bool:
