@@ -225,6 +225,9 @@ class Storage:
         kind = spec["storageClassName"]
         driver = EBS if PROVISIONERS[kind] == IN_TREE else PROVISIONERS[kind]
         volume = _volume(f"made-for-{meta['uid']}", kind, where=where, driver=driver)
+        if zone is None:  # where no zone is known, only nodes without one reach it
+            terms = [{"matchExpressions": [{"key": ZONE_LABEL, "operator": "DoesNotExist"}]}]
+            volume["spec"]["nodeAffinity"] = {"required": {"nodeSelectorTerms": terms}}
         volume["spec"]["accessModes"] = spec["accessModes"]
         volume["spec"]["claimRef"] = {"namespace": NAMESPACE, "name": meta["name"], "uid": meta["uid"]}
         try:
