@@ -104,7 +104,20 @@ def lay_out(snapshot: Snapshot) -> Layout:
     layout.gathering = layout.ties.gather()
     if layout.gathering is not None:
         layout.ties.settle(layout.gathering)
+        _house_the_rest(layout)
     return layout
+
+
+def _house_the_rest(layout: Layout) -> None:
+    """Give the room that pods left for a better place to those that have none."""
+    left = layout.purchase.left
+    waiting = [(one, pods[-left[id(one)] :]) for one, pods in layout.wanted if left.get(id(one))]
+    before = len(layout.housed)
+    if waiting:
+        layout.housing.fill_again(waiting, anew=True)
+    if len(layout.housed) > before:
+        layout.wanted = _homeless([one for one, _ in layout.wanted], layout.housed)
+        layout.gathering = layout.ties.gather()
 
 
 def _is_strained(layout: Layout) -> bool:

@@ -111,8 +111,10 @@ class Housing:
         topology.replay(best.deeds)
         return Hall.of(stock.upcoming, self._questions)
 
-    def fill_again(self, waiting: Queue) -> None:
-        """Give pods with rules the room that there is, now that others have got a place elsewhere."""
+    def fill_again(self, waiting: Queue, *, anew: bool = False) -> None:
+        """Give pods the room that there is, now that others have got a place elsewhere; `anew`: room has grown."""
+        if anew:
+            self._halls = [Hall.of(each, self._questions) for each in (self._stock.existing, self._stock.upcoming)]
         for hall in self._halls:
             _fill(hall, waiting, self.housed)
 
