@@ -342,10 +342,14 @@ class Process:
         return SavedState(capacity=ledger.memory, first_seen=self.source.first_seen, scale_down=ledger.scale_down)
 
     async def _ring_for_cluster(self) -> None:
-        seen = None
+        seen, urgent = None, self.cluster.urgent
         while True:
             seen = await self.cluster.wait_change(seen)
-            self.pace.ring()
+            if self.cluster.urgent != urgent:
+                urgent = self.cluster.urgent
+                self.pace.ring()
+            else:
+                self.pace.murmur()
 
     async def _measure(self) -> None:
         """Keep the figures about caches and events current."""
