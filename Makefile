@@ -14,7 +14,7 @@ venv: ## set up .venv: packages as locked, this project, kubectl and helm
 	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 with venv and ensurepip found; name one: make venv PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" tests/tools/make_venv.py
 
-demo: venv ## play a capacity crisis on loopback: no account, no Docker
+demo: venv ## play a capacity crisis and the return to spot on loopback: no account, no Docker
 	@$(BIN)/autoscaler demo $(ARGS)
 
 kind: ## a kind cluster with image, chart and an emulated AWS; needs Docker and kind

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from autoscaler.clock import monotonic
 from autoscaler.core.decision import Decision
@@ -98,7 +99,7 @@ def _time_estimate(world: Snapshot) -> float:
     (family,) = build_families(market.offers, world.policy)
     wishes = [Wish(one, len(one.pods)) for one in sorted(classes, key=lambda one: -one.request[0])]
     demand = Demand(wishes, lambda family, one: [(offer, offer.per_node(one)) for offer in family.offers])
-    start = Start(market.caps, Topology(world), Packing())
+    start = Start(market.caps, Topology(world), Packing(), count())
     best = float("inf")
     for _ in range(RUNS):
         began = monotonic()

@@ -47,9 +47,10 @@ from autoscaler.core.workload import PodDisruptionBudget
 from autoscaler.kubernetes.policy_config import parse_policy
 from tests import builders
 from tests.builders import NOW
+from tests.preferring import read_preferences
 
 REGION = "eu-west-3"
-WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned"}
+WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned", "unmet"}
 Row = dict[str, Any]
 
 
@@ -200,7 +201,7 @@ def _spec_fields(top: _Row) -> Row:
         affinity=lambda key: (PodTerm(key, None),),
         anti_affinity=lambda key: (PodTerm(key, None),),
         tolerations=lambda rows: tuple(Toleration(**one) for one in rows),
-    )  # fmt: skip
+    ) | read_preferences(top.take("prefers", {}))  # fmt: skip
 
 
 def _spec(fields: Row) -> Any:
@@ -333,8 +334,9 @@ def told(decision: Decision, then: Mapping[str, Any]) -> Mapping[str, Any]:
             name: {group: _whys(reasons) for group, reasons in decision.verdicts[_key(name)].objections.items()}
             for name in then["objections"]
         }
-    if "reasons" in then:
-        found["reasons"] = {name: _whys(decision.verdicts[_key(name)].reasons) for name in then["reasons"]}
+    for word in ("reasons", "unmet"):
+        if word in then:
+            found[word] = {name: _whys(getattr(decision.verdicts[_key(name)], word)) for name in then[word]}
     if "removals" in then:
         found["removals"] = {
             str(one.instance): one.reason + (" decrement" if one.decrement else "") for one in decision.removals
@@ -353,7 +355,7 @@ def told(decision: Decision, then: Mapping[str, Any]) -> Mapping[str, Any]:
 def expected(then: Mapping[str, Any]) -> Mapping[str, Any]:
     """`then` with what it leaves out, and the order of words that does not matter taken out."""
     found = {"launches": {}, **then}
-    for key in ("objections", "reasons", "kept"):
+    for key in ("objections", "reasons", "kept", "unmet"):
         if key in found:
             found[key] = {name: _sorted_words(words) for name, words in found[key].items()}
     return found

@@ -28,7 +28,7 @@ from autoscaler.core.scaledown.memory import ScaleDownMemory
 
 
 class Why(StrEnum):
-    """Why a group cannot or may not take a pod, a pod is left alone, or a node is kept."""
+    """Why a group cannot or may not take a pod, a pod is left alone, a node is kept, or a place is not the best."""
 
     # the pod and a node of the group, after kube-scheduler's filters
     TOO_SMALL = "TooSmall"  # the pod exceeds an empty node of the group
@@ -117,6 +117,13 @@ class Why(StrEnum):
     CLUSTER_UNHEALTHY = "ClusterUnhealthy"
     CAPACITY_REFUSED = "CapacityRefused"  # to pods of priority, by every tier that could host them, for minutes
 
+    # what a pod would rather have, and does not get where it goes; never a reason against a place
+    PREFERRED_NODE_AFFINITY = "PreferredNodeAffinity"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"  # a taint of the node that the pod does not tolerate
+    PREFERRED_POD_AFFINITY = "PreferredPodAffinity"
+    PREFERRED_POD_ANTI_AFFINITY = "PreferredPodAntiAffinity"
+    SCHEDULE_ANYWAY = "ScheduleAnyway"  # a spread constraint that does not block
+
 
 @dataclass(frozen=True, slots=True)
 class Objection:
@@ -146,7 +153,8 @@ class Verdict:
     """The fate of one pending pod.
 
     `group` is the chosen group, for `launch` only; it has no objections.
-    `reasons` are those that concern the pod itself.
+    `reasons` are those that concern the pod itself. `unmet` are the preferences
+    of the pod that its place does not honour; they never decide the outcome.
     """
 
     outcome: Outcome
@@ -154,6 +162,7 @@ class Verdict:
     node: NodeName | None = None  # the place found, for fits-existing
     objections: Mapping[GroupName, tuple[Objection, ...]] = field(default_factory=lambda: MappingProxyType({}))
     reasons: tuple[Objection, ...] = ()
+    unmet: tuple[Objection, ...] = ()
 
 
 class DrainCause(StrEnum):

@@ -22,11 +22,14 @@ from autoscaler.core.scaleup.offers import Market, open_market, tiers_of
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Shelves, Stock, take_stock
 from autoscaler.core.scaleup.template import Overheads, build_templates
+from autoscaler.core.scaleup.ties import Ties
 from autoscaler.core.scheduling.aisles import Questions
+from autoscaler.core.scheduling.books import Openings
 from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_order
+from autoscaler.core.scheduling.gathering import Gathering
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.scheduling.profiles import Profiles
-from autoscaler.core.scheduling.topology import Openings, build_topology
+from autoscaler.core.scheduling.topology import build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
 
@@ -46,6 +49,7 @@ class Layout:
     buyer: Buyer
     housing: Housing
     wanted: Wanted = field(default_factory=list)
+    gathering: Gathering | None = None  # None: no preference looks at this plan
 
     @property
     def housed(self) -> Housed:
@@ -55,10 +59,24 @@ class Layout:
     def purchase(self) -> Purchase:
         return self.buyer.purchase
 
-    def turns(self) -> Wanted:
-        """The pods for new nodes, class by class as they were placed; then those without a place."""
-        order = {number: position for position, number in enumerate(dict.fromkeys(self.purchase.turns))}
-        return sorted(self.wanted, key=lambda row: order.get(id(row[0]), len(order)))
+    def turns(self) -> list[list[Pod]]:
+        """The pods for new nodes in the order in which they were placed, and a scheduler could place them too."""
+        found: dict[int, list[Pod]] = {}
+        for run, contents in self.runs():
+            for turn, pods in zip(run.turns, contents, strict=True):
+                found.setdefault(turn, []).extend(pods)
+        return [pods for _, pods in sorted(found.items())]
+
+    @property
+    def ties(self) -> Ties:
+        return Ties(
+            snapshot=self.shelves.snapshot,
+            index=self.shelves.index,
+            classes=self.classes,
+            stock=self.stock,
+            buyer=self.buyer,
+            housed=self.housed,
+        )
 
     def runs(self) -> Iterator[tuple[Run, list[list[Pod]]]]:
         """Yield each run of new nodes with the pods of each of its contents, node by node."""
@@ -71,29 +89,22 @@ def lay_out(snapshot: Snapshot) -> Layout:
     """Find a place for every pending pod that can have one.
 
     A node opened for one pod is an empty domain for the spread constraints of
-    those placed before. Where that breaks a promise, all is laid out anew
-    with those domains foreseen, which can only make the promises safer.
+    those placed before, and brings pods of DaemonSets. Where that breaks a
+    promise, all is laid out anew with both foreseen, which can only make the
+    promises safer.
     """
-    foreseen: Openings = {}
+    foreseen = Openings()
     layout = _lay_out(snapshot, foreseen)
     for _ in range(REVISIONS):
         opened = layout.buyer.topology.opened()
-        if _is_covered(opened, foreseen) or not _is_strained(layout):
-            return layout
-        for key, domains in opened.items():
-            known = foreseen.setdefault(key, {})
-            for domain, nodes in domains.items():
-                known[domain] = max(nodes, known.get(domain, 0))
+        if foreseen.covers(opened) or not _is_strained(layout):
+            break
+        foreseen.add(opened)
         layout = _lay_out(snapshot, foreseen)
+    layout.gathering = layout.ties.gather()
+    if layout.gathering is not None:
+        layout.ties.settle(layout.gathering)
     return layout
-
-
-def _is_covered(opened: Openings, foreseen: Openings) -> bool:
-    return all(
-        nodes <= foreseen.get(key, {}).get(domain, 0)
-        for key, domains in opened.items()
-        for domain, nodes in domains.items()
-    )
 
 
 def _is_strained(layout: Layout) -> bool:
@@ -118,7 +129,8 @@ def _is_strained(layout: Layout) -> bool:
 def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     index = Index(snapshot)
     candidates = choose_candidates(snapshot, index.census.pending)
-    classes, dimensions = classify(candidates.pods, Volumes(snapshot.storage), Profiles(snapshot.schedulers))
+    volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
+    classes, dimensions = classify(candidates.pods, volumes, Profiles(snapshot.schedulers))
     tiers = tiers_of(snapshot)
 
     def rank(group: GroupName) -> tuple[int, str]:
@@ -136,9 +148,9 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     reserve_places(stock, shelves)
     questions = Questions(classes, index.census.repelling.values(), snapshot.daemonsets)
     market = open_market(shelves, stock, questions)
-    market = limit_attachments(snapshot, index, dimensions, stock, market)
+    market = limit_attachments(volumes, index, dimensions, stock, market)
     topology = build_topology(snapshot, index, classes, foreseen)
-    settle_residents(topology, shelves, stock, market)
+    market = settle_residents(topology, shelves, stock, market)
     ordered = _ordered(classes, market)
     layout = Layout(
         candidates=candidates,

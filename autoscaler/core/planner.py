@@ -19,6 +19,7 @@ from autoscaler.core.scaleup.offers import Offer
 from autoscaler.core.scaleup.stock import Stock
 from autoscaler.core.scaleup.waves import Order, note_asked, to_launch, widen
 from autoscaler.core.snapshot import Snapshot
+from autoscaler.core.unmet import tell_unmet
 
 
 def plan(snapshot: Snapshot) -> Decision:
@@ -39,6 +40,7 @@ def plan(snapshot: Snapshot) -> Decision:
         made = keys_of(one.pods)
         keys.update(zip([pod.uid for pod in one.pods], made, strict=True))
         verdicts.update(zip(made, judge.verdicts(one, housed, bought), strict=True))
+    verdicts.update(tell_unmet(layout, verdicts))
     launches = tuple(to_launch(order, snapshot, keys) for order in orders)
     leaving = choose_removals(layout, verdicts)
     launches += replacements(leaving, note_asked(snapshot, launches))

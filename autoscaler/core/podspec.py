@@ -110,10 +110,14 @@ class HostPort(NamedTuple):
 
 
 class ClaimRef(NamedTuple):
-    """A volume from a PersistentVolumeClaim; an ephemeral one is named `<pod>-<volume>`."""
+    """A volume from a PersistentVolumeClaim; `name` is the claim's, or the volume's where the claim is ephemeral."""
 
     name: str
     ephemeral: bool = False
+
+    def claim_of(self, pod: str) -> str:
+        """The name of the claim in the namespace of the pod of this name."""
+        return f"{pod}-{self.name}" if self.ephemeral else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,19 @@ from autoscaler.core.podspec import LabelSelector, NodeTerm, Requirement
 
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 ONCE_PER_POD = "ReadWriteOncePod"
+FILESYSTEM = "Filesystem"
+# The CSI drivers that do the work of in-tree plugins, as far as kube-scheduler counts their volumes;
+# "": it counts none. Source: isCSIMigrationOn in
+# kubernetes/pkg/scheduler/framework/plugins/nodevolumelimits/utils.go
+MIGRATED_DRIVERS = {
+    "kubernetes.io/aws-ebs": "ebs.csi.aws.com",
+    "kubernetes.io/gce-pd": "pd.csi.storage.gke.io",
+    "kubernetes.io/azure-disk": "disk.csi.azure.com",
+    "kubernetes.io/cinder": "cinder.csi.openstack.org",
+    "kubernetes.io/portworx-volume": "pxd.portworx.com",
+    "kubernetes.io/azure-file": "",
+    "kubernetes.io/vsphere-volume": "",
+}
 
 
 class ClaimKey(NamedTuple):
@@ -33,6 +46,7 @@ class Claim:
 
     namespace: str
     name: str
+    uid: str = ""
     owner: Uid | None = None  # the pod of an ephemeral claim
     storage_class: str = ""
     volume: str = ""  # bound to, or to be bound to
@@ -41,6 +55,8 @@ class Claim:
     is_deleted: bool = False
     access_modes: tuple[str, ...] = ()
     size: int = 0
+    mode: str = FILESYSTEM
+    attributes_class: str = ""
     selector: LabelSelector | None = None
     selected_node: str = ""
 
@@ -51,16 +67,26 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """A PersistentVolume; `terms` is its required node affinity, None where it has none."""
+    """A PersistentVolume; `terms` is its required node affinity, None where it has none.
+
+    `plugin` is the in-tree one that a CSI driver took over, "" for all others;
+    where a node has migrated it, `migrated_terms` count instead of `terms`.
+    """
 
     name: str
     labels: Labels = field(default_factory=lambda: NO_LABELS)
     terms: tuple[NodeTerm, ...] | None = None
     storage_class: str = ""
     claim: ClaimKey | None = None
+    claim_uid: str = ""  # empty: any claim of that name
     is_available: bool = False
+    is_deleted: bool = False
     access_modes: tuple[str, ...] = ()
     size: int = 0
+    mode: str = FILESYSTEM
+    attributes_class: str = ""
+    plugin: str = ""
+    migrated_terms: tuple[NodeTerm, ...] | None = None
     driver: str = ""
     handle: str = ""
 
@@ -88,10 +114,32 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachLimits:
-    """A CSINode: how many volumes of a driver the node takes; a driver without a number has no limit."""
+    """A CSINode: how many volumes of a driver the node takes; a driver without a number has no limit.
+
+    `migrated` are the in-tree plugins whose work CSI drivers do on the node.
+    """
 
     node: NodeName
     limits: Mapping[str, int] = field(default_factory=dict)
+    migrated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """A CSIDriver; `tells_capacity`: without a Capacity that is large enough no volume is made."""
+
+    name: str
+    tells_capacity: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A VolumeAttachment: the node has the volume, or is to have it, whether or not a pod still uses it."""
+
+    name: str
+    node: NodeName
+    driver: str
+    volume: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +151,5 @@ class Storage:
     classes: Mapping[str, StorageClass] = field(default_factory=dict)
     capacities: tuple[Capacity, ...] = ()
     limits: Mapping[NodeName, AttachLimits] = field(default_factory=dict)
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()

@@ -65,7 +65,7 @@ def _play(story: Story, pace: Pace, timeline: Timeline) -> int:
             "A Kubernetes API and an AWS on this machine; the controller is a real `autoscaler run`. "
             f"An AWS call takes {pace.latency * 1000:.0f} ms, an instance {node:g} s until its node is Ready, "
             f"a refused pool is left alone for {pace.backoff:g} s. Tiers: {tiers}. "
-            "Times count from Unschedulable.",
+            "Times count from Unschedulable, of a return from its beginning.",
         )
     )
     from autoscaler.emulator.play import Stage
@@ -75,8 +75,9 @@ def _play(story: Story, pace: Pace, timeline: Timeline) -> int:
             if not stage.play(number, act):
                 timeline.say(Line(Tone.FAULT, f"act {number} did not end as told; the demo stops here"))
                 return 1
-        totals = stage.totals()
-    timeline.say(Line(Tone.TITLE, f"The story ended as told, {totals}."))
+        totals = list(stage.totals())
+    for total in totals:
+        timeline.say(Line(Tone.TITLE, total))
     for line in (
         "next  autoscaler simulate --help    one decision, offline, for your own cluster",
         "      autoscaler demo --story FILE  a story of your own, written as",
@@ -95,7 +96,8 @@ def _short(path: Path) -> str:
 def _parse(arguments: Sequence[str]) -> Settings:
     parser = argparse.ArgumentParser(
         prog="autoscaler demo",
-        description="Play a capacity crisis in a cluster and an AWS of its own on this machine, in about a minute. "
+        description="Play a capacity crisis and the return to spot in a cluster and an AWS of its own on this machine, "
+        "in less than a minute. "
         "No account, no Docker. Exit code 1 when the story does not end as told.",
         allow_abbrev=False,
     )

@@ -19,18 +19,27 @@ from autoscaler.emulator.witness import Moment, NodeSeen, by_zone
 class Facts:
     """One act as it happened.
 
-    `calls` and `terminations` since its beginning, `before` the ids of the
-    instances that were there, `running` pods at its end, `unschedulable` when
-    the first pod of the act was marked so.
+    `calls` and `terminations` since its beginning, `before` the instances that
+    were there, with their groups, `running` pods at its end, `unschedulable`
+    when the first pod of the act was marked so. `broken` budgets and `lost`
+    pods are an auditor's.
     """
 
     running: int
     nodes: Sequence[NodeSeen]
-    before: frozenset[str]
+    before: Mapping[str, str]
     calls: Sequence[Call]
     terminations: int
     unschedulable: Moment | None
     zones: Sequence[str]
+    broken: int = 0
+    lost: int = 0
+
+    @property
+    def gone(self) -> Counter[str]:
+        """How many of the earlier instances have gone, by group."""
+        left = {node.id for node in self.nodes}
+        return Counter(group for name, group in self.before.items() if name not in left)
 
     @property
     def new(self) -> list[NodeSeen]:
@@ -54,6 +63,7 @@ def faults(act: Act, facts: Facts) -> Iterator[str]:
     if facts.running != act.pods:
         yield f"expected {act.pods} pods running; found {facts.running}"
     yield from _node_faults(act, facts)
+    yield from _care_faults(act, facts)
     if expect.refusals is not None and facts.refusals != expect.refusals:
         yield f"expected {expect.refusals} refusals; AWS gave {facts.refusals}"
     if expect.calls is not None and len(facts.calls) > expect.calls:
@@ -74,10 +84,10 @@ def _node_faults(act: Act, facts: Facts) -> Iterator[str]:
     found = Counter(node.group for node in facts.new)
     if found != Counter(expect.nodes):
         yield f"expected new nodes {_counts(expect.nodes)}, nothing left over; found {_counts(found)}"
-    leaving = [node.id for node in facts.nodes if node.leaving]
-    gone = facts.before - {node.id for node in facts.nodes if not node.leaving}
-    if leaving or gone:
-        yield f"expected all nodes of earlier acts to stay; {len(gone)} went, {len(leaving)} are leaving"
+    leaving = sum(node.leaving for node in facts.nodes)
+    if leaving or facts.gone != Counter(expect.gone):
+        stay = f"{_counts(expect.gone)} to go and all others" if expect.gone else "all nodes"
+        yield f"expected {stay} of earlier acts to stay; {_counts(facts.gone)} went, {leaving} are leaving"
     if expect.zones is not None:
         for zone in sorted({node.zone for node in facts.new} - set(expect.zones)):
             yield f"expected no new node in {zone}; found {by_zone(facts.new)[zone]}"
@@ -86,6 +96,16 @@ def _node_faults(act: Act, facts: Facts) -> Iterator[str]:
         spread = [counts[zone] for zone in facts.zones]
         if max(spread) - min(spread) > allowed:
             yield f"expected {group} even over the zones, to {allowed}; found {'/'.join(map(str, spread))}"
+
+
+def _care_faults(act: Act, facts: Facts) -> Iterator[str]:
+    """What must never happen to pods on the way."""
+    if act.expect.gone and facts.unschedulable is not None:
+        yield "expected every pod that moves to have its place; one was Unschedulable"
+    if facts.broken:
+        yield f"expected the PodDisruptionBudget to hold; {facts.broken} pods went that it wanted to stay"
+    if facts.lost:
+        yield f"expected every pod to be evicted before its node goes; {facts.lost} ended with it"
 
 
 def first_asks(calls: Sequence[Call]) -> dict[tuple[str, str], int]:

@@ -17,7 +17,8 @@ from autoscaler.emulator.timeline import Line, Tone
 Entry = dict[str, Any]
 SAME_WAVE = timedelta(milliseconds=90)
 WORDS = {"InsufficientInstanceCapacity": "no capacity"}
-TOLD = ("scale_up.launched", "scale_up.refused", "instance.removed")
+TOLD = ("scale_up.launched", "scale_up.refused", "instance.removed", "drain.ended")
+DRAINED = "Drained"  # the reason of a removal that ends a drain, which is told by itself
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Narrator:
     def tell(self, entries: Iterable[Entry], since: datetime) -> Iterator[Line]:
         """Yield lines for whole waves; the last one is kept back, as more of it may follow. `since` is time 0."""
         for entry in entries:
-            if entry.get("event") not in TOLD:
+            if entry.get("event") not in TOLD or entry.get("reason") == DRAINED:
                 continue
             if self._wave and not _belongs(entry, self._wave[0]):
                 yield from self.flush(since)
@@ -59,6 +60,8 @@ class Narrator:
         first = entries[0]
         group, spent = first["node_group"], max(entry.get("milliseconds", 0) for entry in entries)
         after = min(_start(entry) for entry in entries) - since
+        if first["event"] == "drain.ended":
+            return self._drained(entries, after)
         if first["event"] == "instance.removed":
             return Line(Tone.REMOVAL, f"{len(entries)} given back: {first['reason'].lower()}", after, group)
         asked: dict[str, int] = {}
@@ -72,6 +75,15 @@ class Narrator:
         count = sum(entry["launched"] for entry in entries)
         nodes = f"{count} node{'s' if count != 1 else ''} in {spent} ms; {self._reason(entries)}"
         return Line(Tone.LAUNCH, nodes, after, group, where)
+
+    def _drained(self, entries: list[Entry], after: timedelta) -> Line:
+        """Drains that ended together. One that came to nothing says why."""
+        failed = [entry for entry in entries if entry["result"] not in ("Removed", "Gone")]
+        if failed:
+            return Line(Tone.REFUSAL, f"a drain ended: {failed[0]['detail']}", after, failed[0]["node_group"])
+        spent, evicted = max(entry["seconds"] for entry in entries), sum(entry["evicted"] for entry in entries)
+        nodes = f"{len(entries)} node{'s' if len(entries) != 1 else ''} gone"
+        return Line(Tone.REMOVAL, f"{nodes}, {evicted} pods moved, {spent:.1f} s", after, entries[0]["node_group"])
 
     def _reason(self, entries: list[Entry]) -> str:
         """Why this group: its tier, what the controller says of those above, and where it was refused before."""
@@ -98,8 +110,8 @@ class Narrator:
 
 
 def _belongs(entry: Entry, first: Entry) -> bool:
-    is_removal = entry["event"] == "instance.removed"
-    return is_removal == (first["event"] == "instance.removed") and abs(_start(entry) - _start(first)) < SAME_WAVE
+    kinds = [one["event"] if one["event"] in ("instance.removed", "drain.ended") else "asked" for one in (entry, first)]
+    return kinds[0] == kinds[1] and abs(_start(entry) - _start(first)) < SAME_WAVE
 
 
 def _time(entry: Entry) -> datetime:

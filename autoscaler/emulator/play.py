@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from autoscaler import clock
+from autoscaler.emulator.auditor import Auditor
 from autoscaler.emulator.aws.server import EmulatorConfig
 from autoscaler.emulator.aws.world import Delays as AwsDelays
 from autoscaler.emulator.child import ChildController
@@ -54,6 +55,9 @@ class Stage:
 
     def __post_init__(self) -> None:
         self._witness = Witness(self.world)
+        self._auditor = Auditor(self.world)
+        self._moved = 0  # pods that were evicted
+        self._prices = (0.0, 0.0)  # USD an hour, before and after the last return
         self._narrator = Narrator(self.story)
 
     @classmethod
@@ -63,11 +67,13 @@ class Stage:
         began = clock.monotonic()
         options = WorldOptions(
             aws=EmulatorConfig(delays=AwsDelays(boot=pace.boot)),
-            kubernetes=Options(kubelet=KubeletDelays(register=pace.register, ready=pace.ready)),
+            kubernetes=Options(kubelet=KubeletDelays(register=pace.register, ready=pace.ready, start=pace.start)),
         )
         flags = [
             f"--node-group-auto-discovery=asg:tag={CLUSTER_TAG}",
             f"--capacity-backoff={pace.backoff:g}s,{2 * pace.backoff:g}s",
+            f"--max-drain-parallelism={story.drains}",
+            f"--node-delete-delay-after-taint={pace.taint * 1000:.0f}ms",
         ]
         with EmulatedWorld.start(options) as world:
             for group in story.groups:
@@ -76,6 +82,7 @@ class Stage:
                     tags={CLUSTER_TAG: "true"},
                 )  # fmt: skip
             world.set_priorities(story.priorities())
+            world.protect(story.pod.name, story.pod.missing)
             with ChildController.start(flags, world.environment()) as child:
                 stage = cls(world=world, child=child, story=story, pace=pace, timeline=timeline, began=began)
                 if not stage._wait(lambda: child.get("/readyz")[0] == 200, STARTS_WITHIN):
@@ -93,17 +100,28 @@ class Stage:
             self.world.aws.set_pool(stock.type, stock.zone, stock.market, free=stock.free)
         if act.after_backoff and refused is not None:
             self._await_backoff(refused)
-        before = frozenset(node.id for node in self._witness.nodes())
+        before = {node.id: node.group for node in self._witness.nodes()}
+        evicted, price = self._auditor.evicted, self._price()
         began, self._since = clock.monotonic(), clock.now()
+        is_more = act.pods != self._witness.running()
         self.world.deploy(self.story.pod.name, act.pods, cpu=self.story.pod.cpu, memory=self.story.pod.memory)
-        moment = self._await_unschedulable(act, began)
+        if act.hours:
+            self.world.age_nodes(timedelta(hours=act.hours))
+        moment = self._await_unschedulable(act, began) if is_more else None
         self._wait(lambda: self._witness.running() == act.pods, self.pace.patience)
         at_end = clock.now()
-        self._wait(self._is_settled, self.pace.patience)
+        self._wait(lambda: self._has_ended(act, before), self.pace.patience)
         self._finish_wave()
-        if self._witness.running() == act.pods:
+        if is_more and self._witness.running() == act.pods:
             self._say(Tone.PODS, f"{act.pods} pods running", at_end - self._since)
-        facts = Facts(
+        facts = self._facts(before, began, moment or self._witness.first_unschedulable(began))
+        if facts.gone:
+            self._moved += self._auditor.evicted - evicted
+            self._prices = (price, self._price())
+        return self._judge(act, facts)
+
+    def _facts(self, before: Mapping[str, str], began: float, moment: Moment | None) -> Facts:
+        return Facts(
             running=self._witness.running(),
             nodes=self._witness.nodes(),
             before=before,
@@ -111,17 +129,37 @@ class Stage:
             terminations=len(self._witness.calls(TERMINATE, began)),
             unschedulable=moment,
             zones=self._witness.zones,
+            broken=len(self._auditor.broken),
+            lost=len(self._auditor.lost),
         )
-        return self._judge(act, facts)
 
-    def totals(self) -> str:
-        """The whole story in figures."""
+    def totals(self) -> Iterator[str]:
+        """The whole story in figures, a sentence each."""
         calls = self._witness.calls(LAUNCH, 0.0)
         refusals = sum(len(call.refusals) for call in calls)
         seconds = clock.monotonic() - self.began
         nodes = Counter(node.group for node in self._witness.nodes() if not node.leaving)
         held = ", ".join(f"{count} {group}" for group, count in nodes.most_common())
-        return f"in {seconds:.0f} s: {len(calls)} launch calls, {refusals} of them refused; nodes: {held}"
+        yield (
+            f"The story ended as told, in {seconds:.0f} s: {len(calls)} launch calls, {refusals} of them refused; "
+            f"nodes: {held}."
+        )
+        if self._moved:
+            before, after = self._prices
+            saved = (
+                f"; by the story's prices the nodes cost {after:.2f} USD an hour instead of {before:.2f}"
+                if before
+                else ""
+            )
+            yield (
+                f"On the way back {self._moved} pods moved: none was Unschedulable, no more than "
+                f"{self.story.pod.missing} were missing at once, as their PodDisruptionBudget wants{saved}."
+            )
+
+    def _price(self) -> float:
+        """What all nodes cost now, USD an hour."""
+        prices = {group.name: group.price for group in self.story.groups}
+        return sum(prices.get(node.group, 0.0) for node in self._witness.nodes() if not node.leaving)
 
     def _judge(self, act: Act, facts: Facts) -> bool:
         found = list(faults(act, facts))
@@ -135,9 +173,11 @@ class Stage:
             came.append(f"{group} {' '.join(f'{zone[-1]}{count}' for zone, count in sorted(zones.items()))}")
         after = facts.asked_after(act.expect.asked.group if act.expect.asked else None)
         asked = f"asked after {after:.0f} ms" if after is not None else "nothing asked"
-        given_back = f", {facts.terminations} given back" if facts.terminations else ""
+        surplus = facts.terminations - facts.gone.total()
+        given_back = f", {surplus} given back" if surplus else ""
         figures = f"{len(facts.calls)} calls, {facts.refusals} refused{given_back}"
-        self._say(Tone.PROVED, f"{', '.join(came)}, {asked}; {figures}")
+        gone = ", ".join(f"{count} {group} gone" for group, count in sorted(facts.gone.items()))
+        self._say(Tone.PROVED, f"{', '.join(came)}, {gone or asked}; {figures}")
         if act.beside:
             self._say(Tone.BESIDE, act.beside)
         self._wait(lambda: False, self.pace.pause)
@@ -162,6 +202,13 @@ class Stage:
         """When AWS last answered a refusal, monotonic."""
         calls = [call for call in self._witness.calls(LAUNCH, 0.0) if call.refusals]
         return max((call.started + (call.seconds or 0.0) for call in calls), default=None)
+
+    def _has_ended(self, act: Act, before: Mapping[str, str]) -> bool:
+        """As many have gone as should, and all is calm."""
+        left = {node.id for node in self._witness.nodes()}
+        gone = Counter(group for name, group in before.items() if name not in left)
+        is_over = all(gone[group] >= count for group, count in act.expect.gone.items())
+        return is_over and self._witness.running() == act.pods and self._is_settled()
 
     def _is_settled(self) -> bool:
         """Every instance is a Ready node or gone, and nothing was asked of AWS for a while."""
@@ -212,6 +259,7 @@ class Stage:
                 groups=[self._state(group) for group in self.story.groups],
                 running=running,
                 pending=len(self._witness.pods()) - running,
+                price=self._price(),
                 calls=len(calls),
                 refusals=sum(len(call.refusals) for call in calls),
             )

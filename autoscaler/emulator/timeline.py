@@ -93,6 +93,7 @@ class Picture:
     pending: int
     calls: int
     refusals: int
+    price: float = 0.0  # of all nodes, USD an hour
 
 
 class Timeline(Protocol):
@@ -174,6 +175,8 @@ def draw(picture: Picture) -> RenderableType:
     if picture.pending:
         pods += f"   [bold yellow]{picture.pending} pending[/]"
     calls = f"[dim]{picture.calls} launch calls, {picture.refusals} refused[/]"
+    if picture.price:
+        calls += f"   [dim]{picture.price:.2f} USD an hour[/]"
     legend = Text.from_markup("[green]■[/] node  [yellow]□[/] booting  [dim]x 9s: refused 9 s ago[/]")
     return Panel(
         Group(Text.from_markup(f"{pods}   {calls}"), table, legend),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +21,7 @@ from autoscaler.core.scaleup.template import reserved
 from autoscaler.emulator.aws.model import InstanceEvent
 from autoscaler.emulator.aws.server import AwsEmulator, EmulatorConfig
 from autoscaler.emulator.kubernetes.kubelet import Instance as Machine
-from autoscaler.emulator.kubernetes.resources import DEPLOYMENTS, Kind, named
+from autoscaler.emulator.kubernetes.resources import BUDGETS, DEPLOYMENTS, NODES, Kind, named
 from autoscaler.emulator.kubernetes.server import KubernetesEmulator, Options
 
 CONFIG_MAPS = named("configmaps")
@@ -91,6 +92,26 @@ class EmulatedWorld:
             },
         }
         self.kubernetes.call(self._put, DEPLOYMENTS, ("default", name), body)
+
+    def protect(self, name: str, missing: int) -> None:
+        """A PodDisruptionBudget in `default`: at most so many pods of a Deployment are missing at once."""
+        spec = {"maxUnavailable": missing, "selector": {"matchLabels": {"app": name}}}
+        body = {"metadata": {"name": name, "namespace": "default"}, "spec": spec}
+        self.kubernetes.call(self._put, BUDGETS, ("default", name), body)
+
+    def age_nodes(self, span: timedelta) -> None:
+        """Make every Node so much older than it is, as waiting would."""
+        store = self.kubernetes.store
+
+        def change() -> None:
+            for node in store.items(NODES):
+                value = node.copy()
+                meta = value["metadata"]
+                created = datetime.fromisoformat(meta["creationTimestamp"]) - span
+                meta["creationTimestamp"] = created.strftime("%Y-%m-%dT%H:%M:%SZ")
+                store.put_raw(NODES, value, node.key)
+
+        self.kubernetes.call(change)
 
     def _put(self, kind: Kind, key: tuple[str, str], body: dict[str, Any]) -> None:
         """Create the object, or replace all but its metadata and status."""

@@ -23,7 +23,7 @@ from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.snapshot import DaemonSet
-from autoscaler.core.storage import Storage
+from autoscaler.core.storage import Claim, ClaimKey, Storage
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes import kinds
 from autoscaler.kubernetes.cache import Kind, Pace, Reflector
@@ -176,6 +176,14 @@ class ClusterCache:
             unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),
         )
 
+    def volumes_of(self, pods: Iterable[Pod]) -> frozenset[str]:
+        """The names of the PersistentVolumes that the pods' claims are bound to, as far as claims can be read."""
+        keys = {ClaimKey(pod.namespace, ref.claim_of(pod.name)) for pod in pods for ref in pod.spec.claims}
+        if not keys:
+            return frozenset()
+        found = (each for one in self.storage for each in one.objects.values())
+        return frozenset(each.volume for each in found if isinstance(each, Claim) and each.volume and each.key in keys)
+
     @property
     def malformed(self) -> int:
         """How often an object could not be read, in all."""
@@ -294,5 +302,5 @@ def _pod_facts(pod: Pod) -> tuple[object, ...]:
 def _node_facts(node: Node) -> tuple[object, ...]:
     """What a decision can hang on: all but the times of heartbeats."""
     conditions = {name: status for name, (status, _) in node.conditions.items()}
-    meta = (node.uid, dict(node.labels), dict(node.annotations), node.provider_id, node.deleted_at)
+    meta = (node.uid, node.created, dict(node.labels), dict(node.annotations), node.provider_id, node.deleted_at)
     return (*meta, node.taints, node.allocatable, node.is_cordoned, node.ready, node.was_ready, conditions)

@@ -299,12 +299,13 @@ def _host_ports(wire: WirePodSpec) -> tuple[HostPort, ...]:
 
 
 def _claims(volumes: Iterable[WireVolume]) -> tuple[ClaimRef, ...]:
-    found = set()
+    """Claims in order of their names; one that is listed twice stays so, as kube-scheduler looks for two volumes."""
+    found = []
     for volume in volumes:
         if volume.persistent_volume_claim is not None:
-            found.add(ClaimRef(volume.persistent_volume_claim.claim_name))
+            found.append(ClaimRef(volume.persistent_volume_claim.claim_name))
         elif volume.ephemeral is not None:
-            found.add(ClaimRef(volume.name, ephemeral=True))
+            found.append(ClaimRef(volume.name, ephemeral=True))
     return tuple(sorted(found))
 
 
@@ -315,6 +316,10 @@ def _inline_disks(volumes: Iterable[WireVolume]) -> tuple[str, ...]:
             names.add(f"aws-ebs/{volume.aws_elastic_block_store.volume_id or ''}")
         if volume.gce_persistent_disk is not None:
             names.add(f"gce-pd/{volume.gce_persistent_disk.pd_name or ''}")
+        if volume.iscsi is not None:
+            names.add(f"iscsi/{volume.iscsi.iqn or ''}")
+        if volume.rbd is not None:
+            names.add(f"rbd/{volume.rbd.image or ''}")
     return tuple(sorted(names))
 
 
@@ -342,4 +347,6 @@ def _matters(volume: WireVolume) -> bool:
         or volume.ephemeral is not None
         or volume.aws_elastic_block_store is not None
         or volume.gce_persistent_disk is not None
+        or volume.iscsi is not None
+        or volume.rbd is not None
     )

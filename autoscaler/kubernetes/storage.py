@@ -15,17 +15,29 @@ import msgspec
 from autoscaler.core.model import NodeName, Uid
 from autoscaler.core.podspec import Requirement
 from autoscaler.core.quantity import QuantityError, parse_quantity
-from autoscaler.core.storage import AttachLimits, Capacity, Claim, ClaimKey, Storage, StorageClass, Volume
+from autoscaler.core.storage import (
+    FILESYSTEM,
+    AttachLimits,
+    Attachment,
+    Capacity,
+    Claim,
+    ClaimKey,
+    Driver,
+    Storage,
+    StorageClass,
+    Volume,
+)
 from autoscaler.kubernetes.convert import MalformedObjectError, key_of, require_name
+from autoscaler.kubernetes.in_tree import WireSources, disk_of
 from autoscaler.kubernetes.interner import freeze_labels
 from autoscaler.kubernetes.requests import FieldError
 from autoscaler.kubernetes.specs import to_node_terms, to_selector
 from autoscaler.kubernetes.wire import Amounts, WireMeta, WireNodeSelector, WireSelector
 
-EBS_DRIVER = "ebs.csi.aws.com"  # serves in-tree EBS volumes too
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 _BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
+_MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
 
 
 class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
@@ -45,6 +57,8 @@ class WireClaimSpec(_Wire):
     resources: WireRequests | None = None
     volume_name: str | None = None
     storage_class_name: str | None = None
+    volume_mode: str | None = None
+    volume_attributes_class_name: str | None = None
     selector: WireSelector | None = None
 
 
@@ -61,6 +75,7 @@ class WireVolumeAffinity(_Wire):
 class WireRef(_Wire):
     namespace: str | None = None
     name: str | None = None
+    uid: str | None = None
 
 
 class WireCsi(_Wire):
@@ -68,18 +83,15 @@ class WireCsi(_Wire):
     volume_handle: str | None = None
 
 
-class WireEbs(_Wire):
-    volume_id: str | None = msgspec.field(default=None, name="volumeID")
-
-
-class WirePersistentVolumeSpec(_Wire):
+class WirePersistentVolumeSpec(WireSources):
     capacity: Amounts | None = None
     access_modes: tuple[str, ...] | None = None
     node_affinity: WireVolumeAffinity | None = None
     storage_class_name: str | None = None
+    volume_mode: str | None = None
+    volume_attributes_class_name: str | None = None
     claim_ref: WireRef | None = None
     csi: WireCsi | None = None
-    aws_elastic_block_store: WireEbs | None = None
 
 
 class WirePersistentVolume(_Wire):
@@ -122,6 +134,30 @@ class WireCsiNode(_Wire):
     spec: WireCsiNodeSpec | None = None
 
 
+class WireCsiDriverSpec(_Wire):
+    storage_capacity: bool | None = None
+
+
+class WireCsiDriver(_Wire):
+    metadata: WireMeta
+    spec: WireCsiDriverSpec | None = None
+
+
+class WireAttached(_Wire):
+    persistent_volume_name: str | None = None
+
+
+class WireAttachmentSpec(_Wire):
+    attacher: str = ""
+    node_name: str = ""
+    source: WireAttached | None = None
+
+
+class WireAttachment(_Wire):
+    metadata: WireMeta
+    spec: WireAttachmentSpec | None = None
+
+
 class WireCapacity(_Wire):
     metadata: WireMeta
     node_topology: WireSelector | None = None
@@ -146,14 +182,17 @@ def to_claim(wire: WireClaim) -> Claim:
     return Claim(
         namespace=meta.namespace or "default",
         name=meta.name,
+        uid=meta.uid,
         owner=Uid(owners[0]) if owners else None,
-        storage_class=annotations.get(_BETA_CLASS) or spec.storage_class_name or "",
+        storage_class=annotations.get(_BETA_CLASS, spec.storage_class_name or ""),
         volume=volume,
         is_bound=bool(volume) and (phase == "Bound" or _BIND_COMPLETED in annotations),
         is_lost=phase == "Lost",
         is_deleted=meta.deletion_timestamp is not None,
         access_modes=spec.access_modes or (),
         size=size,
+        mode=spec.volume_mode or FILESYSTEM,
+        attributes_class=spec.volume_attributes_class_name or "",
         selector=selector,
         selected_node=annotations.get(_SELECTED_NODE, ""),
     )
@@ -164,22 +203,30 @@ def to_volume(wire: WirePersistentVolume) -> Volume:
     meta, spec = wire.metadata, wire.spec or WirePersistentVolumeSpec()
     require_name("PersistentVolume", meta)
     required = spec.node_affinity.required if spec.node_affinity else None
-    ref, csi, ebs = spec.claim_ref, spec.csi, spec.aws_elastic_block_store
+    terms = to_node_terms(required) if required is not None else None
+    ref, csi, labels = spec.claim_ref, spec.csi, freeze_labels(meta.labels)
+    disk = disk_of(spec, labels) if csi is None else None
     try:
         size = _bytes((spec.capacity or {}).get("storage"))
     except FieldError as error:
         raise MalformedObjectError("PersistentVolume", meta.name, str(error)) from None
     return Volume(
         name=meta.name,
-        labels=freeze_labels(meta.labels),
-        terms=to_node_terms(required) if required is not None else None,
-        storage_class=(meta.annotations or {}).get(_BETA_CLASS) or spec.storage_class_name or "",
+        labels=labels,
+        terms=terms,
+        storage_class=(meta.annotations or {}).get(_BETA_CLASS, spec.storage_class_name or ""),
         claim=ClaimKey(ref.namespace or "default", ref.name) if ref is not None and ref.name else None,
+        claim_uid=(ref.uid if ref is not None else None) or "",
         is_available=wire.status is None or wire.status.phase in (None, "Available"),
+        is_deleted=meta.deletion_timestamp is not None,
         access_modes=spec.access_modes or (),
         size=size,
-        driver=csi.driver if csi is not None else EBS_DRIVER if ebs is not None else "",
-        handle=(csi.volume_handle if csi is not None else ebs.volume_id if ebs is not None else "") or "",
+        mode=spec.volume_mode or FILESYSTEM,
+        attributes_class=spec.volume_attributes_class_name or "",
+        plugin=disk.plugin.name if disk is not None else "",
+        migrated_terms=disk.plugin.migrate(terms, labels) if disk is not None else None,
+        driver=csi.driver if csi is not None else disk.driver if disk is not None else "",
+        handle=(csi.volume_handle if csi is not None else disk.handle if disk is not None else "") or "",
     )
 
 
@@ -203,7 +250,27 @@ def to_attach_limits(wire: WireCsiNode) -> AttachLimits:
     drivers = (wire.spec.drivers if wire.spec else None) or ()
     counts = {one.name: one.allocatable.count for one in drivers if one.allocatable is not None}
     limits = {name: count for name, count in counts.items() if count is not None}
-    return AttachLimits(node=NodeName(wire.metadata.name), limits=limits)
+    migrated = (wire.metadata.annotations or {}).get(_MIGRATED_PLUGINS, "")
+    return AttachLimits(
+        node=NodeName(wire.metadata.name), limits=limits, migrated=frozenset(filter(None, migrated.split(",")))
+    )
+
+
+def to_driver(wire: WireCsiDriver) -> Driver:
+    """Convert a CSIDriver, of which filters look at storageCapacity alone. Raises MalformedObjectError.
+
+    `preventPodSchedulingIfMissing` counts only behind VolumeLimitScaling, an alpha gate.
+    """
+    require_name("CSIDriver", wire.metadata)
+    return Driver(name=wire.metadata.name, tells_capacity=bool(wire.spec and wire.spec.storage_capacity))
+
+
+def to_attachment(wire: WireAttachment) -> Attachment:
+    """Convert a VolumeAttachment. Raises MalformedObjectError."""
+    require_name("VolumeAttachment", wire.metadata)
+    spec = wire.spec or WireAttachmentSpec()
+    volume = (spec.source.persistent_volume_name if spec.source else None) or ""
+    return Attachment(name=wire.metadata.name, node=NodeName(spec.node_name), driver=spec.attacher, volume=volume)
 
 
 def to_capacity(wire: WireCapacity) -> Capacity:
@@ -245,12 +312,17 @@ READS: Mapping[str, Read] = {
     "StorageClass": Read("storage.k8s.io", "storageclasses", WireStorageClass, to_storage_class),
     "CSINode": Read("storage.k8s.io", "csinodes", WireCsiNode, to_attach_limits),
     "CSIStorageCapacity": Read("storage.k8s.io", "csistoragecapacities", WireCapacity, to_capacity),
+    "CSIDriver": Read("storage.k8s.io", "csidrivers", WireCsiDriver, to_driver),
+    "VolumeAttachment": Read("storage.k8s.io", "volumeattachments", WireAttachment, to_attachment),
 }
+
+
+_VALUES = (Claim, Volume, StorageClass, AttachLimits, Capacity, Driver, Attachment)
 
 
 def to_storage(objects: Iterable[Any]) -> Storage:
     """Gather converted objects of these kinds, in any order."""
-    found: dict[type[Any], list[Any]] = {kind: [] for kind in (Claim, Volume, StorageClass, AttachLimits, Capacity)}
+    found: dict[type[Any], list[Any]] = {kind: [] for kind in _VALUES}
     for one in objects:
         found[type(one)].append(one)
     return Storage(
@@ -259,4 +331,6 @@ def to_storage(objects: Iterable[Any]) -> Storage:
         classes={one.name: one for one in found[StorageClass]},
         capacities=tuple(sorted(found[Capacity], key=lambda one: (one.namespace, one.name))),
         limits={one.node: one for one in found[AttachLimits]},
+        drivers={one.name: one for one in found[Driver]},
+        attachments=tuple(sorted(found[Attachment], key=lambda one: one.name)),
     )

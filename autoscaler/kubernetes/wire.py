@@ -162,6 +162,8 @@ class WirePresent(_Wire):
 class WireDisk(_Wire):
     volume_id: str | None = msgspec.field(default=None, name="volumeID")
     pd_name: str | None = None
+    iqn: str | None = None
+    image: str | None = None
 
 
 class WireVolume(_Wire):
@@ -172,6 +174,8 @@ class WireVolume(_Wire):
     empty_dir: WireEmptyDir | None = None
     aws_elastic_block_store: WireDisk | None = None
     gce_persistent_disk: WireDisk | None = None
+    iscsi: WireDisk | None = None
+    rbd: WireDisk | None = None
 
 
 class WireNamed(_Wire):

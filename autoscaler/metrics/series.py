@@ -75,9 +75,11 @@ _FAILURE = _label("reason", ("placeholder-cannot-be-fulfilled", "cloudProviderEr
 _CAUSE = _label("cause", DrainCause)
 _WHYS = tuple(Why)
 _FIRST_OF_NODES = _WHYS.index(Why.SCALE_DOWN_DISABLED_ANNOTATION)
+_FIRST_OF_PREFERENCES = _WHYS.index(Why.PREFERRED_NODE_AFFINITY)
 _WHY_NOT_POD = _label("reason", _WHYS[:_FIRST_OF_NODES])
 GATES = (Why.PAUSED, Why.OUTSIDE_WINDOW, Why.CLUSTER_UNHEALTHY, Why.CAPACITY_REFUSED, Why.PODS_COME_FIRST)
-_WHY_KEPT = _label("reason", (Why.TOO_YOUNG, *_WHYS[_FIRST_OF_NODES:]))
+_WHY_KEPT = _label("reason", (Why.TOO_YOUNG, *_WHYS[_FIRST_OF_NODES:_FIRST_OF_PREFERENCES]))
+_WHY_NOT_BEST = _label("reason", _WHYS[_FIRST_OF_PREFERENCES:])
 _API = _label("api", ("aws", "kubernetes"))
 _OBJECT = _label(
     "kind",
@@ -302,6 +304,11 @@ OBJECTIONS = Level(
     name="priority_autoscaler_objections",
     help="Pods not served by the last pass, by each reason that a group or the pod itself gave",
     labels=(_WHY_NOT_POD,),
+)
+UNMET_PREFERENCES = Level(
+    name="priority_autoscaler_unmet_preferences",
+    help="Pods given a place by the last pass, by each preference of theirs that the place does not honour",
+    labels=(_WHY_NOT_BEST,),
 )
 UPCOMING_NODES = Level(
     name="priority_autoscaler_upcoming_nodes", help="Instances of groups, live in AWS, that are not a Ready node yet"

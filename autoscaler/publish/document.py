@@ -1,7 +1,8 @@
 """The Decision as `simulate --output json` prints it: a stable contract.
 
 Equal decisions give equal bytes, whatever the order of their parts. Fields
-are added, never renamed; a key is always there, if only empty.
+are added, never renamed; a key is always there, if only empty. The exception
+is a verdict's `unmet`, which is there only when it has something to tell.
 """
 
 from __future__ import annotations
@@ -82,4 +83,7 @@ def _verdicts(decision: Decision) -> Iterator[tuple[str, dict[str, Any]]]:
         document: dict[str, Any] = {"outcome": str(verdict.outcome)}
         if verdict.outcome is Outcome.LAUNCH:
             document["group"] = verdict.group
-        yield str(key), {**document, "objections": objections}
+        document["objections"] = objections
+        if verdict.unmet:
+            document["unmet"] = whys(verdict.unmet)
+        yield str(key), document

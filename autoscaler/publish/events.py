@@ -14,7 +14,7 @@ from typing import NamedTuple
 from autoscaler.core.decision import Decision, LaunchResult, Outcome, RefusalKind, Verdict, Why
 from autoscaler.core.model import GroupName, NodeGroup, PodKey, Uid
 from autoscaler.core.snapshot import Snapshot
-from autoscaler.publish.reasons import groups_by_reason, identity, join_some
+from autoscaler.publish.reasons import groups_by_reason, identity, join_some, whys
 from autoscaler.publish.report import WaveReport, nodes_of, units_of
 
 MESSAGE_LIMIT = 1024  # of core/v1 Event.message
@@ -141,11 +141,17 @@ def _triggered(report: WaveReport) -> dict[PodKey, tuple[bool, str]]:
     for result in report.results:
         if result.launch.group in sizes and nodes_of(result):
             for key in result.launch.pods:
-                helped.setdefault(key, set()).add(sizes[result.launch.group])
+                helped.setdefault(key, set()).add(f"{{{sizes[result.launch.group]}}}")
+    verdicts = report.decision.verdicts
     return {
-        key: (True, f"pod triggered scale-up: [{' '.join('{' + text + '}' for text in sorted(texts))}]")
+        key: (True, f"pod triggered scale-up: [{' '.join(sorted(texts))}]{_not_honoured(verdicts.get(key))}")
         for key, texts in helped.items()
     }
+
+
+def _not_honoured(verdict: Verdict | None) -> str:
+    """What the pod would rather have, and does not get on its new node."""
+    return f"; not honoured: {', '.join(whys(verdict.unmet))}" if verdict is not None and verdict.unmet else ""
 
 
 def _refused(verdict: Verdict) -> str:

@@ -164,9 +164,11 @@ def _tell_pods(metrics: Metrics, verdicts: Mapping[PodKey, Verdict]) -> None:
     numbers = Counter(identity(verdict) for verdict in verdicts.values())
     outcomes: Counter[Outcome] = Counter()
     objections: Counter[str] = Counter()
+    unmet: Counter[str] = Counter()
     waiting: set[Why] = set()
     for kind, verdict in kinds.items():
         outcomes[verdict.outcome] += numbers[kind]
+        unmet.update(dict.fromkeys({str(found.why) for found in verdict.unmet}, numbers[kind]))
         if verdict.outcome in _SERVED:
             continue
         reasons = {*_whys(verdict)}
@@ -175,6 +177,7 @@ def _tell_pods(metrics: Metrics, verdicts: Mapping[PodKey, Verdict]) -> None:
             waiting |= reasons
     metrics.replace(series.PODS, {str(outcome): number for outcome, number in outcomes.items()})
     metrics.replace(series.OBJECTIONS, objections)
+    metrics.replace(series.UNMET_PREFERENCES, unmet)
     pending = {
         "unschedulable": sum(outcomes[outcome] for outcome in _HELPLESS),
         "scheduler_unprocessed": objections[Why.NOT_YET_JUDGED],

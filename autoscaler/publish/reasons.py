@@ -46,4 +46,4 @@ def whys(objections: Iterable[Objection]) -> list[str]:
 
 def identity(verdict: Verdict) -> object:
     """Equal for verdicts told in the same words, while their decision lives: pods of a class share their parts."""
-    return verdict.outcome, id(verdict.objections), verdict.reasons, verdict.node
+    return verdict.outcome, id(verdict.objections), verdict.reasons, verdict.node, verdict.unmet

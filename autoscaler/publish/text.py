@@ -85,7 +85,7 @@ def removal_line(removal: Removal) -> str:
 
 
 def _told_launch(launch: Launch, decision: Decision) -> str:
-    """The launch, and why its pods did not go elsewhere; a lower tier needs no reason."""
+    """The launch, why its pods did not go elsewhere, and what they would rather have; a lower tier needs no reason."""
     verdicts = {identity(one): one for key in launch.pods if (one := decision.verdicts.get(key)) is not None}
     told: dict[str, None] = {}
     for verdict in verdicts.values():
@@ -93,6 +93,7 @@ def _told_launch(launch: Launch, decision: Decision) -> str:
             if objection.why is not Why.LOWER_TIER:
                 detail = f" ({objection.detail})" if objection.detail else ""
                 told[f"      not {join_some(groups, _GROUPS)}: {objection.why}{detail}"] = None
+    told.update(dict.fromkeys(f"      {line}" for verdict in verdicts.values() for line in _unmet(verdict)))
     shown = list(told)[:_PASSED_OVER]
     more = [f"      and {len(told) - len(shown)} more reasons"] if len(told) > len(shown) else []
     return "\n".join([launch_line(launch), *shown, *more])
@@ -126,6 +127,11 @@ def _reasons(verdict: Verdict) -> Iterator[str]:
         for objection, groups in groups_by_objection(verdict):
             detail = f" ({objection.detail})" if objection.detail else ""
             yield f"{objection.why}: {join_some(groups, _GROUPS)}{detail}"
+    yield from _unmet(verdict)
+
+
+def _unmet(verdict: Verdict) -> list[str]:
+    return sorted(f"not honoured: {objection}" for objection in verdict.unmet)
 
 
 def _kept(decision: Decision) -> Iterator[str]:

@@ -41,17 +41,25 @@ _METADATA: Shape = dict.fromkeys(
     )
 )  # fmt: skip
 _PV_SPEC: Shape = {
-    **dict.fromkeys(("capacity", "accessModes", "nodeAffinity", "storageClassName", "volumeMode")),
+    **dict.fromkeys(
+        ("capacity", "accessModes", "nodeAffinity", "storageClassName", "volumeMode", "volumeAttributesClassName")
+    ),
     "claimRef": dict.fromkeys(("namespace", "name", "uid")),
     "csi": dict.fromkeys(("driver", "volumeHandle")),
     "awsElasticBlockStore": {"volumeID": None},
     "gcePersistentDisk": {"pdName": None},
+    "azureDisk": {"diskURI": None},
+    "cinder": {"volumeID": None},
+    "portworxVolume": {"volumeID": None},
     "local": {},
     "hostPath": {},
 }
 _PVC_SPEC: Shape = dict.fromkeys(
-    ("accessModes", "resources", "volumeName", "storageClassName", "volumeMode", "selector")
-)
+    (
+        "accessModes", "resources", "volumeName", "storageClassName", "volumeMode", "volumeAttributesClassName",
+        "selector",
+    )
+)  # fmt: skip
 _PDB_SPEC: Shape = dict.fromkeys(("minAvailable", "maxUnavailable", "selector", "unhealthyPodEvictionPolicy"))
 _PDB_STATUS: Shape = dict.fromkeys(
     (
@@ -65,6 +73,12 @@ _SHAPES: Mapping[str, tuple[str, str, Shape]] = {
         "storage.k8s.io/v1",
         "csistoragecapacities",
         dict.fromkeys(("nodeTopology", "storageClassName", "capacity", "maximumVolumeSize")),
+    ),
+    "CSIDriver": ("storage.k8s.io/v1", "csidrivers", {"spec": dict.fromkeys(("storageCapacity", "attachRequired"))}),
+    "VolumeAttachment": (
+        "storage.k8s.io/v1",
+        "volumeattachments",
+        {"spec": {"attacher": None, "nodeName": None, "source": {"persistentVolumeName": None}}},
     ),
     "StorageClass": (
         "storage.k8s.io/v1",

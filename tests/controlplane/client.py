@@ -7,12 +7,15 @@ certificates and bearer tokens, as our own control plane and kind use them.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
+import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
@@ -26,6 +29,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 R = TypeVar("R")
 MERGE = "application/merge-patch+json"
+_WATCH_SECONDS = 24 * 3600
 PATIENCE = 60.0  # seconds after which something will never come
 
 
@@ -108,24 +112,49 @@ class Client:
                 raise
 
     def at_once(self, do: Callable[[T], R], things: Iterable[T]) -> list[R]:
-        """Do it for several things side by side; answers in order."""
-        return list(self._threads.map(do, things))
+        """Do it for several things side by side; answers in order. All is done before a failure is raised."""
+        under_way = [self._threads.submit(do, thing) for thing in things]
+        wait(under_way)
+        return [each.result() for each in under_way]
+
+    @contextmanager
+    def watch(self, path: str) -> Iterator[Iterator[Json]]:
+        """Give the events of a collection as they come, those of what is there first; they end with the block."""
+        connection = self._connect(timeout=_WATCH_SECONDS)
+        try:
+            asked = urlencode({"watch": "true", "timeoutSeconds": _WATCH_SECONDS})
+            connection.request("GET", f"{path}?{asked}", headers={**self._headers, "Accept": "application/json"})
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise Refused(answer.status, "watch", answer.read().decode()[:300])
+            yield _events(answer)
+        finally:
+            if connection.sock is not None:
+                connection.sock.shutdown(socket.SHUT_RDWR)  # wakes up whoever reads
+            connection.close()
 
     def _connection(self, *, fresh: bool) -> http.client.HTTPConnection:
         known = getattr(self._local, "connection", None)
         if known is None or fresh:
             if known is not None:
                 known.close()
-            host, port = self._server.hostname or "", self._server.port
-            plain = self._server.scheme == "http"
-            known = (
-                http.client.HTTPConnection(host, port, timeout=30)
-                if plain
-                else http.client.HTTPSConnection(host, port, timeout=30, context=self._tls)
-            )
+            known = self._connect(timeout=30)
             self._local.connection = known
             self._connections.append(known)
         return known
+
+    def _connect(self, *, timeout: float) -> http.client.HTTPConnection:
+        host, port = self._server.hostname or "", self._server.port
+        if self._server.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=timeout)
+        return http.client.HTTPSConnection(host, port, timeout=timeout, context=self._tls)
+
+
+def _events(answer: http.client.HTTPResponse) -> Iterator[Json]:
+    # Closed by the other thread, the answer may be without its file by now.
+    with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
+        while line := answer.readline():
+            yield json.loads(line)
 
 
 def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], base: Path) -> ssl.SSLContext:

@@ -15,15 +15,19 @@ from urllib.parse import quote
 
 from tests.controlplane.client import Client, Json, Refused, wait_for
 
+FOREIGN = "KUBECONFIG_UNDER_TEST"  # the environment's name for a cluster of somebody else's
 NAMESPACE = "autoscaler-test"
 OURS = "autoscaler-test"  # the label of our nodes, and its value
 ZONE_LABEL, HOSTNAME_LABEL = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+OF_EVERY_NODE = (HOSTNAME_LABEL, "kubernetes.io/os", "kubernetes.io/arch", OURS)  # labels
 NOT_READY = "node.kubernetes.io/not-ready"
+UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}  # the taint of cordoned nodes
 _SWEPT = (
     *("/apis/apps/v1/{}/deployments", "/apis/apps/v1/{}/daemonsets", "/apis/apps/v1/{}/replicasets"),
-    *("/apis/policy/v1/{}/poddisruptionbudgets", "/api/v1/{}/pods", "/api/v1/{}/configmaps"),
+    *("/apis/policy/v1/{}/poddisruptionbudgets", "/api/v1/{}/configmaps"),
     *("/apis/coordination.k8s.io/v1/{}/leases", "/api/v1/{}/events"),
 )
+_REFUSALS = ("Unschedulable", "SchedulingGated")
 _STEADY = 5  # looks, 20 ms apart, without a change
 DAEMONSETS = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets"
 _OWNERS = 3  # of them, the first so many make pods
@@ -59,6 +63,7 @@ class Cluster:
     client: Client = field(init=False)
     audit: AuditLog | None = None
     etcd: str = ""
+    namespaces: Sequence[str] = (NAMESPACE,)  # of our pods; more than the first are their maker's to create
 
     def __post_init__(self) -> None:
         self.client = Client(self.kubeconfig)
@@ -80,26 +85,34 @@ class Cluster:
 
     def sweep(self) -> None:
         """Take everything away that tests have made."""
+        collections = [path.format(f"namespaces/{NAMESPACE}") for path in _SWEPT]
+        self._sweep(collections[:_OWNERS], collections[_OWNERS:])
+
+    def sweep_pods(self) -> None:
+        """Take away DaemonSets, pods and nodes alone: a random world has nothing else."""
+        self._sweep([DAEMONSETS], [])
+
+    def _sweep(self, owners: Sequence[str], others: Sequence[str]) -> None:
+        pods = [pods_path(namespace=name) for name in self.namespaces]
+
+        def delete() -> None:
+            self.client.at_once(self.client.delete, owners)  # what would make new pods goes first
+            self.client.at_once(self.client.delete, [*others, *pods])
+            self.client.delete("/api/v1/nodes", labelSelector=OURS)
 
         def is_clean() -> bool:
             if not self.pods() and not self.nodes():
                 return True
-            self._delete_all()  # again: a controller may have made new pods before it heard that it should not
+            delete()  # again: a controller may have made new pods before it heard that it should not
             return False
 
-        self._delete_all()
+        delete()
         wait_for(is_clean, "the swept objects to be gone")
-
-    def _delete_all(self) -> None:
-        collections = [path.format(f"namespaces/{NAMESPACE}") for path in _SWEPT]
-        self.client.at_once(self.client.delete, collections[:_OWNERS])  # what would make new pods goes first
-        self.client.at_once(self.client.delete, collections[_OWNERS:])
-        self.client.delete("/api/v1/nodes", labelSelector=OURS)
 
     def add_nodes(self, manifests: Iterable[Json]) -> None:
         """Create hollow nodes that are Ready; returns once nothing keeps pods off but their own taints."""
         wanted = list(manifests)
-        self.client.at_once(lambda node: self.client.create("/api/v1/nodes", node), wanted)
+        self.client.at_once(self._add_node, wanted)
         names = {node["metadata"]["name"] for node in wanted}
 
         def is_open(node: Json) -> bool:
@@ -110,15 +123,27 @@ class Cluster:
             "the nodes to lose the taint of new ones",
         )
 
-    def add_pods(self, manifests: Iterable[Json]) -> None:
+    def _add_node(self, node: Json) -> None:
+        """Create one, and take off the taint of new ones, for which the controller would need a quarter of a second."""
+        self.client.create("/api/v1/nodes", node)
+        self.client.patch(
+            f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"taints": node["spec"].get("taints", [])}}
+        )
+
+    def add_pods(self, manifests: Iterable[Json]) -> list[Json]:
         """Create pods, several at a time: their order is nobody's."""
-        self.client.at_once(lambda pod: self.client.create(pods_path(), pod), manifests)
+        return self.client.at_once(lambda pod: self.client.create(path_of(pod, ""), pod), manifests)
+
+    def delete_pods(self, manifests: Iterable[Json]) -> None:
+        """Delete pods at once; those that are gone already are as wanted."""
+        self.client.at_once(self.client.delete, [path_of(pod) for pod in manifests])
 
     def nodes(self) -> list[Json]:
         return self.client.items("/api/v1/nodes", labelSelector=OURS)
 
     def pods(self, selector: str = "") -> list[Json]:
-        return self.client.items(pods_path(), labelSelector=selector)
+        paths = [pods_path(namespace=name) for name in self.namespaces]
+        return [pod for path in paths for pod in self.client.items(path, labelSelector=selector)]
 
     def events(self, reason: str) -> list[Json]:
         return self.client.items(f"/api/v1/namespaces/{NAMESPACE}/events", fieldSelector=f"reason={reason}")
@@ -156,8 +181,14 @@ class Cluster:
         return wait_for(judged, "the scheduler to judge every pod", seconds)
 
 
-def pods_path(name: str = "") -> str:
-    return f"/api/v1/namespaces/{NAMESPACE}/pods" + (f"/{quote(name)}" if name else "")
+def pods_path(name: str = "", namespace: str = NAMESPACE) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods" + (f"/{quote(name)}" if name else "")
+
+
+def path_of(pod: Json, name: str | None = None) -> str:
+    """Where a pod is, or with an empty name the collection it belongs to."""
+    meta = pod["metadata"]
+    return pods_path(meta["name"] if name is None else name, meta.get("namespace", NAMESPACE))
 
 
 def node_of(pod: Json) -> str:
@@ -166,9 +197,9 @@ def node_of(pod: Json) -> str:
 
 
 def is_refused(pod: Json) -> bool:
-    """The scheduler has found no place for it."""
+    """The scheduler has found no place for it, or looks for none."""
     return any(
-        row["type"] == "PodScheduled" and row["status"] == "False" and row.get("reason") == "Unschedulable"
+        row["type"] == "PodScheduled" and row["status"] == "False" and row.get("reason") in _REFUSALS
         for row in pod.get("status", {}).get("conditions", ())
     )
 

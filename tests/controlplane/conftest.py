@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane import build
-from tests.controlplane.cluster import AuditLog, Cluster
+from tests.controlplane.cluster import FOREIGN, AuditLog, Cluster
 from tests.controlplane.server import ControlPlane
 
-FOREIGN = "KUBECONFIG_UNDER_TEST"
 MISSING = "no control plane is built: run `make controlplane` once"
 
 

@@ -3,8 +3,9 @@
 A second kube-scheduler with all its filters runs beside the cluster's own and
 shows us, through its extender hook, the nodes that passed them. We answer by
 what the pod's annotation says: none of them (a probe), one of them (the place
-that was promised), or any but the cordoned ones, to which we send nobody. So neither question nor pin changes the pod's
-constraints. It never preempts: nothing that is loaded may move.
+that was promised), or any but the cordoned ones, to which we send nobody. So
+neither question nor pin changes the pod's constraints. It never preempts:
+nothing that is loaded may move.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.controlplane import cluster
-from tests.controlplane.client import Json, wait_for
+from tests.controlplane.client import Json, Refused, wait_for
 from tests.controlplane.cluster import Cluster
+from tests.controlplane.mirror import Mirror
 from tests.controlplane.server import Process, free_ports, write_scheduler_config
 
 SCHEDULER, BARRIER = "autoscaler-test-oracle", "autoscaler-test-barrier"
@@ -36,8 +38,9 @@ TAINTS = ("dedicated", "gpu", "soft", "node.kubernetes.io/unschedulable")
 class Oracle:
     """The second scheduler and what it told."""
 
-    def __init__(self, running: Cluster) -> None:
+    def __init__(self, running: Cluster, mirror: Mirror) -> None:
         self._cluster = running
+        self._mirror = mirror
         self._passed: dict[str, frozenset[str]] = {}  # by pod name, as first asked
         self._barriers = 0
         self.cordoned: frozenset[str] = frozenset()
@@ -53,18 +56,19 @@ class Oracle:
 
         Its configuration is the folder's `oracle.yaml`.
         """
-        oracle = cls(running)
-        with ThreadingHTTPServer(("127.0.0.1", 0), _handler(oracle)) as server:
-            oracle.url = f"http://127.0.0.1:{server.server_port}"
-            thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="oracle", daemon=True)
-            thread.start()
-            process = oracle._start(binaries, folder, plugins or {})
-            try:
-                yield oracle
-            finally:
-                process.stop()
-                server.shutdown()
-                thread.join()
+        with Mirror.of(running.client) as mirror:
+            oracle = cls(running, mirror)
+            with ThreadingHTTPServer(("127.0.0.1", 0), _handler(oracle)) as server:
+                oracle.url = f"http://127.0.0.1:{server.server_port}"
+                thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="oracle", daemon=True)
+                thread.start()
+                process = oracle._start(binaries, folder, plugins or {})
+                try:
+                    yield oracle
+                finally:
+                    process.stop()
+                    server.shutdown()
+                    thread.join()
 
     def wait_for_nodes(self, names: Collection[str]) -> None:
         """Return once the scheduler knows these nodes, without the taint of new ones."""
@@ -75,7 +79,7 @@ class Oracle:
             tolerations = [{"key": key, "operator": "Exists"} for key in TAINTS]
             barrier = cluster.pod(name, tolerations=tolerations, schedulerName=BARRIER)
             passed = self._ask([_asking(barrier, PROBE)])[name]
-            self._cluster.client.delete(cluster.pods_path(name))
+            self._cluster.client.delete(cluster.path_of(barrier))
             return passed >= set(names)
 
         wait_for(sees_all, "the scheduler to see the nodes")
@@ -86,15 +90,15 @@ class Oracle:
 
     def judgement(self, names: Collection[str]) -> dict[str, frozenset[str]]:
         """The same of pods that somebody else created for this scheduler, each with a pin."""
-        self._wait_judged(names)
+        self._wait_judged(pod for pod in self._cluster.pods() if pod["metadata"]["name"] in names)
         return {name: self._passed.get(name, frozenset()) for name in names}
 
     def _ask(self, asked: Sequence[Json]) -> dict[str, frozenset[str]]:
         names = {pod["metadata"]["name"] for pod in asked}
         for name in names:
             self._passed.pop(name, None)
-        self._cluster.add_pods(asked)
-        return self.judgement(names)
+        self._wait_judged(self._cluster.add_pods(asked))
+        return {name: self._passed.get(name, frozenset()) for name in names}
 
     def bind(self, pods: Iterable[tuple[Json, str]]) -> set[str]:
         """Create pods one after another, each to be bound to the node named with it, or to nothing else.
@@ -106,12 +110,20 @@ class Oracle:
         before = 0
         while len(left) != before:
             before = len(left)
-            for pod in left.values():
-                self._cluster.client.delete(cluster.pods_path(pod["metadata"]["name"]))
-                self._cluster.client.create(cluster.pods_path(), pod)
-            bound = {pod["metadata"]["name"] for pod in self._wait_judged(left) if cluster.node_of(pod)}
+            judged = self._wait_judged([self._create_anew(pod) for pod in left.values()])
+            bound = {pod["metadata"]["name"] for pod in judged if cluster.node_of(pod)}
             left = {name: pod for name, pod in left.items() if name not in bound}
         return set(left)
+
+    def _create_anew(self, pod: Json) -> Json:
+        client = self._cluster.client
+        try:
+            return client.create(cluster.path_of(pod, ""), pod)
+        except Refused as error:
+            if error.status != 409:
+                raise
+        client.delete(cluster.path_of(pod))
+        return client.create(cluster.path_of(pod, ""), pod)
 
     def answer(self, asked: Json) -> Json:
         """What the scheduler is told: which of the nodes that passed its filters it may take."""
@@ -123,14 +135,12 @@ class Oracle:
         refused = {name: "not asked for" for name in passed if name not in kept}
         return {"NodeNames": kept, "FailedNodes": {}, "FailedAndUnresolvableNodes": refused, "Error": ""}
 
-    def _wait_judged(self, names: Collection[str]) -> list[Json]:
-        def judged() -> list[Json] | None:
-            self.while_waiting()
-            pods = [pod for pod in self._cluster.pods() if pod["metadata"]["name"] in names]
-            done = len(pods) == len(names) and all(cluster.node_of(pod) or cluster.is_refused(pod) for pod in pods)
-            return pods if done else None
-
-        return wait_for(judged, "the scheduler to judge every pod") if names else []
+    def _wait_judged(self, created: Iterable[Json]) -> list[Json]:
+        return self._mirror.wait_all(
+            {pod["metadata"]["uid"] for pod in created},
+            lambda pod: bool(cluster.node_of(pod)) or cluster.is_refused(pod),
+            meanwhile=self.while_waiting,
+        )
 
     def _start(self, binaries: Path, folder: Path, arguments_of: Mapping[str, Json]) -> Process:
         path = folder / "oracle.yaml"
@@ -159,6 +169,7 @@ def _asking(pod: Json, pin: str) -> Json:
 def _handler(oracle: Oracle) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are two packets: the second would wait 40 ms for an answer
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from autoscaler.core.decision import Decision, Outcome
-from autoscaler.core.layout import lay_out
+from autoscaler.core.layout import Layout, lay_out
 from autoscaler.core.planner import plan
 from autoscaler.core.quantity import format_amount
 from autoscaler.core.scaleup.offers import Offer
@@ -25,7 +25,7 @@ PROMISED = (Outcome.LAUNCH, Outcome.FITS_EXISTING)
 class Promises:
     """The decision, the new nodes as manifests in the order of buying, and each promised pod's node by name.
 
-    `turns` are the pods for new nodes, class by class as they were placed;
+    `turns` are the pods for new nodes in the order in which they were placed;
     within a class nobody knows which of the equal pods came first.
     """
 
@@ -48,13 +48,21 @@ def promises_of(snapshot: Snapshot) -> Promises:
             for taken, (_, each) in zip(contents, run.contents, strict=True):
                 here = taken[number * each : (number + 1) * each]
                 found.places.update((pod.name, node["metadata"]["name"]) for pod in here)
-    found.turns = [[pod.name for pod in pods] for _, pods in layout.wanted]
+    found.turns = turns_of(layout)
     order = {name: number for number, name in enumerate(name for turn in found.turns for name in turn)}
     found.places = dict(sorted(found.places.items(), key=lambda item: order.get(item[0], -1)))
     promised = {key.name for key, each in found.decision.verdicts.items() if each.outcome in PROMISED}
     assert promised == found.places.keys()
     assert len(found.nodes) == sum(launch.count for launch in found.decision.launches)
     return found
+
+
+def turns_of(layout: Layout) -> list[list[str]]:
+    """The pods without a place on what there is, in the order in which the plan gives them one.
+
+    The only place that knows this order: whoever changes how the plan is made changes it here.
+    """
+    return [[pod.name for pod in pods] for pods in layout.turns()]
 
 
 def _new_node(offer: Offer, number: int) -> Json:

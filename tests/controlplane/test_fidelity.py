@@ -9,7 +9,7 @@ from tests.controlplane import fidelity
 from tests.controlplane.cluster import Cluster
 
 pytestmark = pytest.mark.controlplane
-WORLDS = range(1, 21)
+WORLDS = range(1, 26)
 
 
 def test_every_placement_is_the_schedulers_too(
@@ -19,5 +19,5 @@ def test_every_placement_is_the_schedulers_too(
     record_property("fidelity", str(score))
     assert score.disagreements == []
     assert score.worlds == len(WORLDS)
-    assert score.agreed_fits > score.placements / 20, "worlds in which nothing fits prove nothing"
+    assert score.fits > score.placements / 10, "worlds in which nothing fits prove nothing"
     assert score.promised > score.nodes_bought > 0

@@ -16,7 +16,7 @@ from autoscaler.kubernetes.scheduler_config import read_scheduler_config
 from tests.controlplane import build
 from tests.controlplane.client import Json, wait_for
 from tests.controlplane.cluster import NAMESPACE, ZONE_LABEL, Cluster, hollow, pod, pods_path
-from tests.controlplane.fidelity import fitting_nodes
+from tests.controlplane.comparison import fitting_nodes
 from tests.controlplane.oracle import PIN, PROBE, SCHEDULER, Oracle
 
 pytestmark = pytest.mark.controlplane

@@ -26,7 +26,6 @@ DRAINS = {
     ("", "nodes", "get", ""),
     ("", "nodes", "update", ""),
     ("", "pods/eviction", "create", ""),
-    ("storage.k8s.io", "volumeattachments", "list", ""),
 }
 
 

@@ -21,6 +21,7 @@ from autoscaler.emulator.kubernetes.kubelet import Delays as KubeletDelays
 from autoscaler.emulator.kubernetes.resources import named
 from autoscaler.emulator.kubernetes.server import Options
 from autoscaler.emulator.world import CLUSTER_TAG, EmulatedWorld, WorldOptions
+from autoscaler.kubernetes.draining.marks import CANDIDATE
 
 A, B, C = "eu-west-3a", "eu-west-3b", "eu-west-3c"
 DISCOVERY = f"--node-group-auto-discovery=asg:tag={CLUSTER_TAG}"
@@ -150,6 +151,11 @@ class Stage:
 
     def delete(self, plural: str, namespace: str, name: str) -> None:
         self.kubernetes.call(self.kubernetes.store.delete, named(plural), (namespace, name))
+
+
+def is_shunned(node: dict[str, Any]) -> bool:
+    """The soft taint is on the node."""
+    return any(taint["key"] == CANDIDATE for taint in node["spec"].get("taints", ()))
 
 
 def wait_for(condition: Callable[[], ResultT], what: str, seconds: float = PATIENCE) -> ResultT:

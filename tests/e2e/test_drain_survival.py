@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from autoscaler.emulator.auditor import Auditor, is_marked
 from autoscaler.kubernetes.draining.marks import STAMP, TO_BE_DELETED
-from tests.e2e.audit import Audit, is_marked
 from tests.e2e.stage import Stage, wait_for
 from tests.e2e.test_scale_down import SOON, marked, underused
 from tests.e2e.test_survival import HASTY
@@ -58,7 +58,7 @@ def test_the_successor_finishes_what_was_begun(reach: Callable[[Stage], None]) -
         stage.keep("web", 1)
         with stage.controller(*(SLOW if reach is at_the_marks else FLAGS)) as child:
             underused(stage)
-            audit = Audit(stage)
+            audit = Auditor(stage.world)
             reach(stage)
             child.kill()
         with stage.controller(*FLAGS) as successor:

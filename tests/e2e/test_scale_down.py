@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from autoscaler import clock
+from autoscaler.emulator.auditor import Auditor, is_marked
 from autoscaler.kubernetes.draining.marks import CANDIDATE, NOT_BALANCED, STAMP
+from autoscaler.kubernetes.policy_config import CONFIG_MAP, KEY
 from autoscaler.kubernetes.state import STATE_CONFIG_MAP
-from tests.e2e.audit import Audit, is_marked, is_shunned
-from tests.e2e.stage import Stage, metric, pause, wait_for
+from tests.e2e.stage import Stage, is_shunned, metric, pause, wait_for
 
 SIDE_BY_SIDE = 3
 
@@ -24,6 +27,10 @@ def marked(stage: Stage) -> list[str]:
     return [node["metadata"]["name"] for node in stage.objects("nodes") if is_marked(node)]
 
 
+def policy(text: str) -> dict[str, Any]:
+    return {"metadata": {"name": CONFIG_MAP, "namespace": "kube-system"}, "data": {KEY: text}}
+
+
 def told_of(stage: Stage, reason: str) -> set[str]:
     """The kinds of objects that have an event of this reason."""
     return {event["involvedObject"]["kind"] for event in stage.events(reason)}
@@ -35,7 +42,7 @@ def test_empty_nodes_go_in_bulk_once_they_were_unneeded_long_enough() -> None:
         with stage.controller(*SOON) as child:
             stage.deploy("web", 5)
             wait_for(lambda: stage.running("web") == 5, "the pods to run")
-            audit = Audit(stage)
+            audit = Auditor(stage.world)
             stage.deploy("web", 0)
             wait_for(lambda: any(is_shunned(node) for node in stage.objects("nodes")), "the soft taint")
             wait_for(lambda: len(stage.instances("spot-a")) == 1, "all but the minimum to go")
@@ -68,7 +75,7 @@ def test_an_underused_node_is_drained_and_its_budget_kept() -> None:
         with stage.controller(*SOON) as child:
             stage.keep("web", 1)
             underused(stage)
-            audit = Audit(stage)
+            audit = Auditor(stage.world)
             wait_for(lambda: len(stage.instances("spot-a")) == 1, "one node to go")
             wait_for(lambda: stage.running("web") == 2 and stage.running("big") == 1, "the pods to run elsewhere")
             assert audit.clean(), vars(audit)
@@ -116,6 +123,24 @@ def test_paused_and_foreign_cordons_are_respected() -> None:
             assert stage.running("web") == 2
 
 
+def test_the_switch_in_the_config_map_stops_at_once_and_is_told() -> None:
+    with Stage.open() as stage:
+        stage.group("spot-a")
+        with stage.controller(*SOON, "--max-drain-parallelism=1") as child:
+            stage.create("configmaps", policy("paused: true"))
+            underused(stage)
+            wait_for(lambda: metric(child, "priority_autoscaler_closed_gates", gate="Paused"), "the figure")
+            wait_for(lambda: stage.events("ScaleDownHeld"), "the event")
+            pause(4)
+            assert not marked(stage)
+            assert "Paused" in stage.messages("ScaleDownHeld")
+            audit = Auditor(stage.world)
+            stage.change("configmaps", "kube-system", CONFIG_MAP, lambda stored: stored.update(data={KEY: ""}))
+            wait_for(lambda: len(stage.instances("spot-a")) == 1, "a node to go")
+            assert audit.clean(), vars(audit)
+            wait_for(lambda: not metric(child, "priority_autoscaler_closed_gates", gate="Paused"), "the gate to open")
+
+
 def test_a_node_with_a_bad_condition_is_replaced_and_drained_however_full_it_is() -> None:
     with Stage.open() as stage:
         stage.group("spot-a")
@@ -125,7 +150,7 @@ def test_a_node_with_a_bad_condition_is_replaced_and_drained_however_full_it_is(
             wait_for(lambda: stage.running("web") == 2, "the pods to run")
             bad = stage.pods("web")[0]["spec"]["nodeName"]
             condition = {"type": "KernelDeadlock", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-            audit = Audit(stage)
+            audit = Auditor(stage.world)
             stage.change("nodes", "", bad, lambda node: node["status"]["conditions"].append(condition))
             wait_for(lambda: audit.nodes_gone == 1, "the node to go")
             wait_for(lambda: stage.running("web") == 2, "the pods to run")

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from autoscaler.emulator.auditor import Auditor
 from autoscaler.emulator.child import ChildController
 from autoscaler.kubernetes.draining.marks import STAMP
-from tests.e2e.audit import Audit
 from tests.e2e.detour import Detour
 from tests.e2e.stage import A, Stage, metric, pause, wait_for
 from tests.e2e.test_drain_survival import step_of
@@ -86,7 +86,7 @@ def test_a_stale_termination_takes_no_other_instance_and_no_second_place() -> No
         stage.keep("web", 1)
         with detoured(stage, *FLAGS) as (first, aws, _):
             underused(stage)
-            audit = Audit(stage)
+            audit = Auditor(stage.world)
             aws.hold(f"Action={TERMINATE}".encode())
             assert overtake(stage, first, aws, lambda _: len(stage.instances("spot-a")) == 1) == "400"
         assert len({call.parameters["InstanceId"] for call in stage.aws.calls(TERMINATE)}) == 1

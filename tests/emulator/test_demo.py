@@ -43,7 +43,11 @@ class TestTheWholeStory:
         for number, act in enumerate(load_story().acts, 1):
             assert f"Act {number}: {act.title}." in done.stdout
         assert done.stdout.count("  ok      ") == 5
-        assert "ended as told" in done.stdout
+        told = " ".join(done.stdout.split())
+        assert "ended as told" in told
+        assert "ok spot-m6i a3 b3 c3, 9 on-demand gone; " in told
+        assert "On the way back 18 pods moved: none was Unschedulable, no more than 4 were missing at once" in told
+        assert "the nodes cost 1.71 USD an hour instead of 2.88." in told
         assert max(map(len, done.stdout.splitlines())) < 80
         assert done.stdout.isascii()
 
@@ -62,6 +66,13 @@ class TestTheWholeStory:
         assert "expected 1 refusals; AWS gave 0" in told
         assert "expected at most 1 launch calls; AWS got 3" in told
         assert "expected on-demand to be asked within 9 ms; it was not asked" in told
+
+    def test_nodes_that_do_not_return_are_missed(self, tmp_path: Path) -> None:
+        gone = {"nodes": {"spot-m6i": 6}, "gone": {"spot-m6i": 1}}
+        done = run("--story", story_file(tmp_path, 1, expect=gone, hours=2))
+        assert done.returncode == 1
+        told = " ".join(done.stdout.split())
+        assert "expected spot-m6i 1 to go and all others of earlier acts to stay; none went, 0 are leaving" in told
 
     def test_an_interrupt_ends_it_and_its_controller(self) -> None:
         playing = subprocess.Popen(DEMO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -152,6 +163,23 @@ class TestNarrator:
         (line,) = teller.flush(START)
         assert line.text.endswith("tier 10, spot-m5, spot-m6i: InBackoff, spot-m5a: MaxSizeReached")
 
+    def test_drains_that_end_together_share_a_line_and_a_failed_one_says_why(self) -> None:
+        teller = Narrator(load_story())
+        removed = {
+            "event": "instance.removed",
+            "time": START.isoformat(),
+            "node_group": "on-demand",
+            "reason": "Drained",
+        }
+        ended = entry("drain.ended", "", node_group="on-demand", result="Removed", evicted=2, seconds=1.25)
+        list(teller.tell([removed, ended, {**ended, "seconds": 1.5}], START))
+        assert list(teller.flush(START)) == [
+            Line(Tone.REMOVAL, "2 nodes gone, 4 pods moved, 1.5 s", timedelta(seconds=0.1), "on-demand")
+        ]
+        list(teller.tell([{**ended, "result": "Failed", "detail": "a budget"}], START))
+        (line,) = teller.flush(START)
+        assert (line.tone, line.text) == (Tone.REFUSAL, "a drain ended: a budget")
+
     def test_the_first_node_where_it_was_refused_is_a_probe(self) -> None:
         teller = Narrator(load_story())
         refused = entry("scale_up.refused", "eu-west-3b", node_group="spot-m5a", error="NoCapacity", code="Other")
@@ -173,11 +201,21 @@ def test_the_picture_shows_nodes_and_dry_zones() -> None:
     groups = [GroupState(name="spot-m5", tier=30, market="spot", zones=zones)]
     picture = Picture(
         title="a story", seconds=12.3, zones=["eu-west-3a", "eu-west-3b"], groups=groups, running=4, pending=2,
-        calls=5, refusals=1,
+        calls=5, refusals=1, price=1.714,
     )  # fmt: skip
     console = Console(width=80, file=StringIO())
     with console.capture() as captured:
         console.print(draw(picture))
     text = captured.get()
-    for part in ("a story   12 s", "30", "spot-m5", "■■□", "dry x 9s", "4 pods running", "2 pending", "1 refused"):
+    for part in (
+        "a story   12 s",
+        "30",
+        "spot-m5",
+        "■■□",
+        "dry x 9s",
+        "4 pods running",
+        "2 pending",
+        "1 refused",
+        "1.71 USD an hour",
+    ):
         assert part in text

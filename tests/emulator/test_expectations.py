@@ -31,7 +31,7 @@ def call(zone: str, count: int, after: float, *refusals: str) -> Call:
 GOOD = Facts(
     running=6,
     nodes=[node("i-0", A), node("i-1", B), node("i-2", C), node("i-3", C)],
-    before=frozenset({"i-0"}),
+    before={"i-0": "spot"},
     calls=[call(B, 1, 0.1), call(C, 1, 0.1), call(C, 1, 0.6)],
     terminations=0,
     unschedulable=Moment(100.0, NOW),
@@ -60,15 +60,31 @@ def test_what_ends_as_told_has_no_fault() -> None:
         (replace(GOOD, nodes=[*GOOD.nodes, node("i-4", B)]), "new nodes spot 3, nothing left over; found spot 4"),
         (replace(GOOD, nodes=[*GOOD.nodes[:3], node("i-3", A)]), f"expected no new node in {A}; found 1"),
         (replace(GOOD, nodes=[*GOOD.nodes[:2], node("i-2", B), node("i-3", B)]), "to 1; found 1/3/0"),
-        (replace(GOOD, nodes=GOOD.nodes[1:]), "earlier acts to stay; 1 went, 0 are leaving"),
-        (replace(GOOD, nodes=[*GOOD.nodes, node("i-4", B, leaving=True)]), "0 went, 1 are leaving"),
+        (replace(GOOD, nodes=GOOD.nodes[1:]), "all nodes of earlier acts to stay; spot 1 went, 0 are leaving"),
+        (replace(GOOD, nodes=[*GOOD.nodes, node("i-4", B, leaving=True)]), "none went, 1 are leaving"),
         (replace(GOOD, calls=[call(B, 1, 0.1, "Dry", "Dry")]), "expected 0 refusals; AWS gave 2"),
         (replace(GOOD, calls=[*GOOD.calls, call(C, 1, 0.9)]), "at most 3 launch calls; AWS got 4"),
         (replace(GOOD, calls=[call(B, 1, 0.25)]), "within 200 ms; it was asked after 250 ms"),
         (replace(GOOD, unschedulable=None), "within 200 ms; it was not asked"),
+        (replace(GOOD, broken=2), "the PodDisruptionBudget to hold; 2 pods went that it wanted to stay"),
+        (replace(GOOD, lost=1), "evicted before its node goes; 1 ended with it"),
         (replace(GOOD, calls=[call(B, 3, 0.1)]), f"a probe of 1 in spot {B}; it was asked for 3"),
     ],
 )
 def test_each_difference_is_named(facts: Facts, told: str) -> None:
     found = list(faults(ACT, facts))
     assert any(told in fault for fault in found), found
+
+
+RETURN = replace(GOOD, before={"i-0": "spot", "i-9": "on-demand"}, unschedulable=None)
+
+
+def test_nodes_that_should_go_are_missed_when_they_stay_and_pods_must_not_wait() -> None:
+    act = Act(title="a", says="b", pods=6, expect=Expectation(nodes={"spot": 3}, gone={"on-demand": 1}))
+    assert list(faults(act, RETURN)) == []
+    stayed = replace(RETURN, before={"i-0": "spot"})
+    assert list(faults(act, stayed)) == [
+        "expected on-demand 1 to go and all others of earlier acts to stay; none went, 0 are leaving"
+    ]
+    waited = replace(RETURN, unschedulable=Moment(101.0, NOW))
+    assert list(faults(act, waited)) == ["expected every pod that moves to have its place; one was Unschedulable"]

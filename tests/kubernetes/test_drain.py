@@ -15,6 +15,7 @@ from autoscaler.emulator.kubernetes.resources import BUDGETS, NODES, named
 from autoscaler.kubernetes.draining.engine import SCALE_DOWN_DISABLED, NodeDrain
 from autoscaler.kubernetes.draining.marks import DELAYS_DELETION, NOT_BALANCED, STAMP, Stamp, Step, read_stamp
 from autoscaler.kubernetes.draining.settings import Band
+from tests import builders
 from tests.emulator.kubernetes_client import deployment, until
 from tests.kubernetes.drains import QUICK, Scene, scene
 
@@ -286,6 +287,32 @@ async def test_those_who_delay_the_end_and_volumes_are_waited_for() -> None:
         assert at.ended == ["i-0001"]
 
 
+async def attach(at: Scene, claim: str) -> None:
+    """A bound claim whose volume is attached to the node, seen by the cache."""
+    body = {"metadata": {"name": claim, "namespace": "default"}, "spec": {"volumeName": f"pv-{claim}"}}
+    at.client.cluster.store.create(named("persistentvolumeclaims"), body)
+    source = {"persistentVolumeName": f"pv-{claim}"}
+    body = {"metadata": {"name": f"va-{claim}"}, "spec": {"nodeName": "node-1", "source": source}}
+    at.client.cluster.store.create(named("volumeattachments"), body)
+    await until(lambda: any(claim == one.name for each in at.cluster.storage for one in each.objects.values()))
+
+
+async def test_volumes_of_pods_that_stay_are_not_waited_for() -> None:
+    agent = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "x", "controller": True}
+    async with scene(settings=replace(QUICK, evicts_daemonsets=False)) as at:
+        for name, owners in (("agent", [agent]), ("web", [])):
+            claim = {"name": "data", "persistentVolumeClaim": {"claimName": f"of-{name}"}}
+            await at.put(name, ownerReferences=owners, spec={"volumes": [claim]})
+            await attach(at, f"of-{name}")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(at.drain)
+            await until(lambda: at.client.cluster.faults.seen("volumeattachments", "GET"))
+            assert at.pods_on() == {"agent"}
+            assert not at.ended
+            at.client.cluster.store.delete(named("volumeattachments"), ("", "va-of-web"))
+            await until(lambda: at.ended == ["i-0001"])
+
+
 async def test_a_node_whose_kubelet_is_dead_goes_once_the_grace_is_over() -> None:
     async with scene() as at:
         await at.put("a", spec={"terminationGracePeriodSeconds": 1})
@@ -299,6 +326,13 @@ async def test_a_conflict_is_made_good() -> None:
     async with scene() as at:
         at.client.cluster.faults.add({"path": "/nodes/node-1", "method": "PUT", "status": 409, "times": 2})
         assert (await at.drain(at.order(cause=DrainCause.EMPTY))).ending is Ending.REMOVED
+
+
+def test_a_pod_is_given_its_own_grace_or_the_longest_permitted() -> None:
+    def grace(seconds: int | None) -> int:
+        return replace(QUICK, max_grace=60).grace_of(builders.pod("a", of=builders.spec(grace_seconds=seconds)))
+
+    assert [grace(5), grace(600), grace(0), grace(None)] == [5, 60, 0, 30]
 
 
 def test_the_time_of_a_drain_is_bounded() -> None:

@@ -122,6 +122,20 @@ def test_volumes() -> None:
     assert spec.inline_disks == ("aws-ebs/vol-1",)
 
 
+def test_disks_that_a_pod_names_itself() -> None:
+    disks = [
+        {"name": "a", "gcePersistentDisk": {"pdName": "pd"}},
+        {"name": "b", "iscsi": {"targetPortal": "10.0.0.1", "iqn": "iqn.2001-04.com.example:disk", "lun": 0}},
+        {"name": "c", "rbd": {"monitors": ["10.0.0.1"], "image": "disk"}},
+    ]
+    assert spec_of(volumes=disks).inline_disks == ("gce-pd/pd", "iscsi/iqn.2001-04.com.example:disk", "rbd/disk")
+
+
+def test_a_claim_that_is_listed_twice_stays_so() -> None:
+    volumes = [{"name": name, "persistentVolumeClaim": {"claimName": "data"}} for name in ("a", "b")]
+    assert spec_of(volumes=volumes).claims == (ClaimRef("data"), ClaimRef("data"))
+
+
 @pytest.mark.parametrize(
     ("spec", "told"),
     [

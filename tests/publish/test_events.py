@@ -47,6 +47,15 @@ class TestEvents:
                   "pod triggered scale-up: [{spot-b 3->5 (max: 10)}]"),
         )  # fmt: skip
 
+    def test_a_pod_is_told_what_its_new_node_does_not_honour(self) -> None:
+        asked = launch("spot-b", pods=(WEB_1,))
+        unmet = (Objection(Why.SCHEDULE_ANYWAY), Objection(Why.PREFERRED_NODE_AFFINITY, "would rather have disk"))
+        verdicts = {WEB_1: Verdict(outcome=Outcome.LAUNCH, unmet=unmet)}
+        reasons = told(Decision(at=NOW, launches=(asked,), verdicts=verdicts), answer(asked, 1))
+        assert reasons[1][2] == (
+            "pod triggered scale-up: [{spot-b 3->4 (max: 10)}]; not honoured: PreferredNodeAffinity, ScheduleAnyway"
+        )
+
     def test_raising_the_desired_capacity_is_a_scale_up(self) -> None:
         asked = launch("spot-b", None, count=2, units=4, method=LaunchMethod.DESIRED)
         reasons = told(Decision(at=NOW, launches=(asked,)), answer(asked))

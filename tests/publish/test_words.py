@@ -10,12 +10,13 @@ import pytest
 from autoscaler.core.decision import (
     Decision,
     LaunchResult,
+    Objection,
     Outcome,
     RefusalKind,
     Verdict,
     Why,
 )
-from autoscaler.core.model import LaunchMethod, PodKey
+from autoscaler.core.model import GroupName, LaunchMethod, NodeName, PodKey
 from autoscaler.publish.document import format_time, to_json, write_json
 from autoscaler.publish.text import headline, render_text, result_line
 from tests.builders import NOW, ZONES
@@ -60,6 +61,14 @@ class TestDocument:
         assert to_json(Decision(at=NOW)) == {
             "at": "2026-01-01T12:00:00Z", "launches": [], "verdicts": {}, "drains": [], "kept": {}
         }  # fmt: skip
+
+    def test_what_a_place_does_not_honour_has_a_key_only_where_there_is_any(self) -> None:
+        verdict = Verdict(outcome=Outcome.FITS_EXISTING, unmet=(Objection(Why.PREFER_NO_SCHEDULE, "wear=old"),))
+        shown = to_json(Decision(at=NOW, verdicts={WEB_1: verdict, WEB_2: Verdict(outcome=Outcome.FITS_EXISTING)}))
+        assert shown["verdicts"] == {
+            "shop/web-1": {"outcome": "fits-existing", "objections": {}, "unmet": ["PreferNoSchedule"]},
+            "shop/web-2": {"outcome": "fits-existing", "objections": {}},
+        }
 
     def test_order_changes_no_byte(self) -> None:
         one, two = crisis(), crisis()
@@ -126,3 +135,11 @@ def test_what_simulate_needs_loads_nothing_heavy() -> None:
     code += f"print([name for name in {heavy!r} if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
+
+
+def test_the_text_says_what_a_place_does_not_honour() -> None:
+    unmet = (Objection(Why.PREFERRED_NODE_AFFINITY, "would rather have disk In ssd"),)
+    bought = Verdict(outcome=Outcome.LAUNCH, group=GroupName("spot-a"), unmet=unmet)
+    placed = Verdict(outcome=Outcome.FITS_EXISTING, node=NodeName("n-1"), unmet=unmet)
+    text = render_text(Decision(at=NOW, launches=(launch(),), verdicts={WEB_1: bought, WEB_2: placed}))
+    assert text.count("      not honoured: PreferredNodeAffinity: would rather have disk In ssd\n") == 2

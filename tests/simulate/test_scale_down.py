@@ -183,3 +183,37 @@ def test_a_condition_of_the_node_problem_detector_has_a_node_drained(two_markets
     decided = two_markets.decide(AT, "--drain-node-conditions=KernelDeadlock=True,10m")
     assert decided["drains"] == [{"node": "od", "cause": "Unready", "pods": ["shop/web-1"]}]
     assert two_markets.decide(AT, "--drain-node-conditions=KernelDeadlock=True,20m")["drains"] != decided["drains"]
+
+
+def test_bad_input_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    """One good node goes; a loose pod, two budgets on one, a lost instance and a node without providerID are named."""
+    case = Case(tmp_path)
+    loose = running("loose", "bare")
+    del loose["metadata"]["ownerReferences"], loose["metadata"]["labels"]
+    doubled = pdb(1)
+    doubled["metadata"]["name"] = "again"
+    nothing, nobody = pdb(0), pdb(0)
+    nothing["metadata"]["name"], nothing["spec"]["selector"] = "nothing", {"matchLabels": {"app": "nobody"}}
+    nobody["metadata"]["name"], nobody["status"] = "nobody", {}
+    del nobody["spec"]["selector"]
+    other = {"labels": {"app": "other"}}
+    case.cluster(
+        node("good"), node("bare"), node("pair"), node("lost"), node("stranger", spec={"providerID": ""}),
+        node("busy"), running("good-1", "good", **other), loose, running("pair-1", "pair"),
+        running("lost-1", "lost", **other), running("busy-1", "busy", "3", **other),
+        pdb(1), doubled, nothing, nobody, replica_set(),
+    )  # fmt: skip
+    ours = [instance(name) for name in ("good", "bare", "pair", "busy")]
+    case.asgs(asg("od-a", spot=False, Instances=ours, DesiredCapacity=4))
+    decided = case.decide(AT, "--max-drain-parallelism=9")
+    assert decided["drains"] == [{"node": "good", "cause": "Unneeded", "pods": ["shop/good-1"]}]
+    assert decided["kept"] == {
+        "bare": ["BlockedByPod", "NotReplicated"],
+        "busy": ["NotUnderutilized"],
+        "lost": ["NotAutoscaled"],
+        "pair": ["BlockedByPod", "NotEnoughPdb"],
+        "stranger": ["NotAutoscaled"],
+    }
+    told = case.run(AT, "--max-drain-parallelism=9", "--output=text").stdout
+    for name in ("shop/loose", "shop/pair-1", "i-lost", "providerID"):
+        assert name in told

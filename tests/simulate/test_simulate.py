@@ -51,6 +51,27 @@ def test_equal_input_in_any_order_gives_equal_output(case: Case) -> None:
     assert len(outputs) == 1
 
 
+def test_what_a_pod_would_rather_have_is_told_where_it_is_not_honoured(case: Case) -> None:
+    def preferring(name: str, operator: str, *zones: str) -> dict[str, Any]:
+        term = {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": operator, "values": zones}]}
+        soft = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": term}]}
+        return pod(name, cpu="3", affinity={"nodeAffinity": soft})
+
+    case.cluster(
+        preferring("far", "In", "us-east-1a"),
+        preferring("near", "In", "eu-west-3c"),
+        preferring("odd", "Near", "eu-west-3a"),
+    )
+    case.asgs(asg("spot-a"))
+    decided = case.decide()
+    assert decided["verdicts"] == {
+        "shop/far": {"outcome": "launch", "group": "spot-a", "objections": {}, "unmet": ["PreferredNodeAffinity"]},
+        "shop/near": {"outcome": "launch", "group": "spot-a", "objections": {}},
+        "shop/odd": {"outcome": "launch", "group": "spot-a", "objections": {}, "unmet": ["PreferredNodeAffinity"]},
+    }
+    assert "eu-west-3c" in {each["zone"] for each in decided["launches"] if "shop/near" in each["pods"]}
+
+
 def test_a_dry_group_is_passed_over_and_says_so(case: Case) -> None:
     decided = case.decide("--ice=spot-a")
     assert [each["group"] for each in decided["launches"]] == ["od-a"]

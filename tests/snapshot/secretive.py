@@ -79,6 +79,19 @@ def storage_objects() -> list[dict[str, Any]]:
             "provisioner": "ebs.csi.aws.com",
             "parameters": {"token": SECRET},
         },
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "CSIDriver",
+            "metadata": metadata("lvm.example.com"),
+            "spec": {"storageCapacity": True, "tokenRequests": [{"audience": SECRET}]},
+        },
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "VolumeAttachment",
+            "metadata": metadata("csi-1"),
+            "spec": {"attacher": "ebs.csi.aws.com", "nodeName": "n-1", "source": {"persistentVolumeName": "pv"}},
+            "status": {"attached": True, "attachmentMetadata": {"token": SECRET}},
+        },
     ]
 
 

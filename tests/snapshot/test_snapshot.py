@@ -131,6 +131,10 @@ def test_what_is_read_stays(taken: Taken) -> None:
     }
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
     assert taken.items("StorageClass")["gp3"]["metadata"]["annotations"] == default
+    assert taken.items("CSIDriver")["lvm.example.com"]["spec"] == {"storageCapacity": True}
+    source = {"persistentVolumeName": "pv"}
+    attached = {"attacher": "ebs.csi.aws.com", "nodeName": "n-1", "source": source}
+    assert taken.items("VolumeAttachment")["csi-1"]["spec"] == attached
     assert taken.items("PodDisruptionBudget")["web"]["spec"]["minAvailable"] == 1
     assert taken.items("PriorityClass").keys() >= {"system-cluster-critical"}
     groups = [each["AutoScalingGroupName"] for each in taken.read("asgs.json")["AutoScalingGroups"]]

@@ -23,9 +23,9 @@ from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Stock, take_stock
 from autoscaler.core.scheduling.aisles import Questions, in_aisles
-from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector, classify
+from autoscaler.core.scheduling.classes import Dimensions, PodClass, classify
 from autoscaler.core.scheduling.fit import NodeView
-from autoscaler.core.scheduling.place import Place
+from autoscaler.core.scheduling.place import Place, plus
 from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.topology import Topology, build_topology
 from autoscaler.core.scheduling.volumes import Volumes
@@ -80,14 +80,15 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     leaving = {name: _leaving(roster.pods.get(name, ()), book) for name in roster.going}
     housed = [pod for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
     pods = [*moving, *(pod for pods in leaving.values() for pod in pods), *housed]
-    classes, dimensions = classify(pods, Volumes(snapshot.storage), Profiles(snapshot.schedulers))
+    volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
+    classes, dimensions = classify(pods, volumes, Profiles(snapshot.schedulers))
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)
     questions = Questions(classes, index.census.repelling.values(), snapshot.daemonsets)
     open_market = market.open_market(shelves, stock, questions)
-    open_market = limit_attachments(snapshot, index, dimensions, stock, open_market)
-    settle_residents(topology, shelves, stock, open_market)
+    open_market = limit_attachments(volumes, index, dimensions, stock, open_market)
+    open_market = settle_residents(topology, shelves, stock, open_market)
     for aisle in in_aisles((*stock.existing, *stock.upcoming), questions):
         for place in aisle:
             place.kind = aisle.view
@@ -159,13 +160,9 @@ def _free_air(stage: Stage, layout: Layout, dimensions: Dimensions) -> None:
         place = places.get(pod.node)
         if place is not None:
             amounts = dimensions.vector(pod.spec.requests)
-            place.free = _plus(place.free, amounts)
+            place.free = plus(place.free, amounts)
             held = stage.yard.air.get(pod.node)
-            stage.yard.air[pod.node] = amounts if held is None else _plus(held, amounts)
-
-
-def _plus(left: Vector, right: Vector) -> Vector:
-    return tuple([one + other for one, other in zip(left, right, strict=True)])
+            stage.yard.air[pod.node] = amounts if held is None else plus(held, amounts)
 
 
 def _load(stage: Stage, classes: Iterable[PodClass], cutoff: int) -> None:

@@ -16,7 +16,7 @@ from autoscaler.core.model import NodeName
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.scheduling.classes import PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
-from autoscaler.core.scheduling.place import MANY, Place, copies_in, minus
+from autoscaler.core.scheduling.place import MANY, Place, copies_of, minus
 from autoscaler.core.scheduling.rules import Rules
 from autoscaler.core.scheduling.topology import Topology
 
@@ -164,7 +164,7 @@ class Yard:
     def _room(self, place: Place, one: PodClass) -> int:
         copies = place.room_for(one)
         if copies and id(one) in self.airy and place.node in self.air:
-            return min(copies, copies_in(minus(place.free, self.air[place.node], 1), one.request))
+            return min(copies, copies_of(minus(place.free, self.air[place.node], 1), one))
         return copies
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count as counting
 
 from autoscaler.core.model import Offering
 from autoscaler.core.policy import Policy
@@ -29,15 +30,13 @@ class Purchase:
     """The plan of one wave: new nodes in buying order, and what is left over.
 
     `left` are pods without a place, `held` those among them that wait for a
-    probe's answer; both count by class. `turns` names the classes as they were
-    placed: the order in which a scheduler could place the pods too.
+    probe's answer; both count by class.
     """
 
     packing: Packing = field(default_factory=Packing)
     offers: dict[Offering, Offer] = field(default_factory=dict)
     left: dict[int, int] = field(default_factory=dict)
     held: set[int] = field(default_factory=set)
-    turns: list[int] = field(default_factory=list)
 
 
 class Buyer:
@@ -52,6 +51,7 @@ class Buyer:
         self._policy = policy
         self._tiers = sorted({family.tier for family in self.families}, reverse=True)
         self._by_tier = {tier: [one for one in self.families if one.tier == tier] for tier in self._tiers}
+        self._turns = counting(1)
         self._hosts: dict[tuple[int, int], Hosts] = {}
         self.purchase = Purchase(offers={offer.offering: offer for offer in market.offers})
 
@@ -99,11 +99,11 @@ class Buyer:
             if count:
                 left[id(one)] -= count
                 placed[id(one)] = count
-        self.purchase.turns += placed
         return placed
 
     def _fill(self, one: PodClass, count: int) -> int:
         packing = self.purchase.packing
+        one.turn = next(self._turns)
         if one.bound is not None:
             return RunShelf(one, one.bound, (packing,)).put(count)
         return packing.fill(one, count)
@@ -149,7 +149,7 @@ class Buyer:
         """Pack the classes on each family that can take the first, and return the best packing."""
         able = [family for family in self._by_tier[tier] if any(map(self.caps.room, self._hosting(first, (family,))))]
         demand = Demand([Wish(one, count) for one, count in wanted], self.hosts)
-        start = Start(self.caps, self.topology, self.purchase.packing)
+        start = Start(self.caps, self.topology, self.purchase.packing, self._turns)
         return choose(able, demand, start, self._policy, self._dimensions)
 
     def _commit(self, option: Option) -> dict[int, int]:
@@ -160,5 +160,4 @@ class Buyer:
             planned.add(run)
         self.purchase.packing = planned
         self.topology.replay(option.deeds)
-        self.purchase.turns += option.placed
         return option.placed

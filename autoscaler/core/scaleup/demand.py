@@ -44,7 +44,7 @@ class Demand:
         self._all = _join(self._parts)
         eager = sorted(wishes, key=lambda wish: (-wish.one.spec.priority, wish.one.freedom))
         self.orders = [wishes] if eager == wishes else [eager, wishes]
-        self._largest: Vector = tuple(map(max, zip(*[part.one.request for part in self._parts], strict=True)))
+        self._largest: Vector = tuple(map(max, zip(*[part.one.alone for part in self._parts], strict=True)))
         self._welcome: dict[tuple[object, ...], bool] = {}
 
     def hosted(self, family: Family) -> _Part:

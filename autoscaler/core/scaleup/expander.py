@@ -10,7 +10,7 @@ order of what they could reach at best, until none left can beat the best.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ class Start(NamedTuple):
     caps: Caps
     topology: Topology
     planned: Packing
+    turns: Iterator[int]
 
 
 @dataclass(slots=True)
@@ -136,6 +137,7 @@ def estimate(
         hosts = demand.hosts(family, one)
         if not hosts:
             continue
+        one.turn = next(start.turns)
         placed = option.place(one, count, hosts)
         if placed:
             option.placed[id(one)] = placed

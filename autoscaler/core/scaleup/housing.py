@@ -78,6 +78,9 @@ class Housing:
         self._topology = topology
         self._questions = questions
         self._halls: list[Hall] = []  # existing, upcoming
+        for place in (*stock.existing, *stock.upcoming):
+            if min(place.free) < 0:  # more is on it than it has; who asks for nothing of that may be there all the same
+                place.free = tuple([max(have, 0) for have in place.free])
 
     def fill(self, classes: Sequence[PodClass]) -> None:
         """Give pods the room that exists, then the upcoming room; `classes` come in buying order."""

@@ -20,7 +20,7 @@ from autoscaler.core.scaleup.template import Template
 from autoscaler.core.scheduling.aisles import Questions
 from autoscaler.core.scheduling.classes import PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
-from autoscaler.core.scheduling.place import MANY, copies_in, ports_conflict
+from autoscaler.core.scheduling.place import MANY, copies_of, ports_conflict
 from autoscaler.core.snapshot import Snapshot
 
 
@@ -51,13 +51,13 @@ class Offer:
         """How many pods of the class an empty node takes; 0 when there is an objection to the first."""
         if one.refusals or one.fitting.objections(self.view) or ports_conflict(one.spec.host_ports, self.ports):
             return 0
-        copies = copies_in(self.free, one.request)
+        copies = copies_of(self.free, one)
         return min(copies, 1) if one.spec.host_ports else copies
 
     def host(self, one: PodClass) -> Iterator[Objection]:
         """Yield every reason why an empty node here cannot take a pod of the class."""
         yield from one.refusals
-        if not copies_in(self.free, one.request):
+        if not copies_of(self.free, one):
             lacking = [name for name, amount in one.spec.requests.items() if amount > self.empty[name]]
             if lacking:
                 yield Objection(Why.TOO_SMALL, f"lacks {', '.join(lacking)}; an empty node has {self.empty}")

@@ -18,7 +18,7 @@ from autoscaler.core.scaleup.buy import Buyer
 from autoscaler.core.scaleup.families import water_fill
 from autoscaler.core.scaleup.offers import Caps, Offer, method_of
 from autoscaler.core.scheduling.packing import Packing
-from autoscaler.core.scheduling.place import Run
+from autoscaler.core.scheduling.place import Run, after_taking, copies_of
 from autoscaler.core.snapshot import Snapshot, Wave
 
 GROWTH = 3  # offerings asked by the next wave, times those asked by the refused one
@@ -80,13 +80,14 @@ def _by_turns(offers: Iterable[Offer]) -> list[Offer]:
 
 def _can_hold(offer: Offer, run: Run) -> bool:
     """Whether a node of the offer holds what lies on each node of the run."""
-    needed = [0] * len(offer.free)
+    free = offer.free
     for one, count in run.contents:
         if not offer.per_node(one) or (one.rules is not None and not one.rules.is_alike(run.view, offer.view)):
             return False
-        for position, amount in enumerate(one.request):
-            needed[position] += amount * count
-    return all(want <= have for want, have in zip(needed, offer.free, strict=True))
+        if copies_of(free, one) < count:
+            return False
+        free = after_taking(free, one, count)
+    return True
 
 
 def _spread(run: Run, targets: Sequence[Offer], asked: dict[Offering, int], caps: Caps,

@@ -18,22 +18,26 @@ from autoscaler.core.podspec import PodSpec
 from autoscaler.core.resources import Resources
 from autoscaler.core.schedulers import NO_SCHEDULERS
 from autoscaler.core.scheduling.constraints import refused_constraints
+from autoscaler.core.scheduling.demands import VolumeFitting
 from autoscaler.core.scheduling.fit import Fitting
 from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.rules import Rules
-from autoscaler.core.scheduling.volumes import LIMIT_PREFIX, NO_NEEDS, Needs, VolumeFitting, Volumes
+from autoscaler.core.scheduling.sharing import ATTACHED, LIMIT_PREFIX, Handle, Shared, shared_of
+from autoscaler.core.scheduling.volumes import NO_NEEDS, Needs, Volumes
 from autoscaler.core.storage import Storage
 
 Vector = tuple[int, ...]
+Key = tuple[int, int, str, str, Needs]  # spec and labels by identity, namespace, owner, needs
 
 
 @dataclass(slots=True, eq=False)
 class PodClass:
     """Pods with one spec, labels, namespace, owner and needs of volumes; oldest first once sorted.
 
-    `request` is the spec's request along the dimensions of this pass. Classes
-    that ask the same of an empty node share their `fitting`: what is worked
-    out about one of them by its identity holds for all.
+    `request` is the spec's request along the dimensions of this pass, with
+    the volumes that no other pod uses; `shared` are those that another does.
+    Classes that ask the same of an empty node share their `fitting`: what is
+    worked out about one of them by its identity holds for all.
     """
 
     spec: PodSpec
@@ -44,7 +48,9 @@ class PodClass:
     refusals: tuple[Objection, ...] = ()  # of constraints that nothing can promise
     pods: list[Pod] = field(default_factory=list)
     needs: Needs = NO_NEEDS
+    shared: Shared | None = None
     rules: Rules | None = None  # None: no rule looks at where these pods are
+    turn: int = 0  # of the buying: grows with each time that pods of any class are placed
 
     @property
     def bound(self) -> Rules | None:
@@ -67,6 +73,21 @@ class PodClass:
         return 1 if rules.wide.affinity else 2
 
     @property
+    def asks_amounts_alone(self) -> bool:
+        """Nothing but what is free decides whether a node that it may be on takes one of these pods."""
+        return self.shared is None and not self.spec.host_ports
+
+    @property
+    def alone(self) -> Vector:
+        """What the first of the pods takes of an empty node."""
+        if self.shared is None:
+            return self.request
+        numbers = list(self.request)
+        for position, _ in self.shared.volumes:
+            numbers[position] += 1
+        return tuple(numbers)
+
+    @property
     def oldest(self) -> tuple[datetime, str, str]:
         pod = self.pods[0]
         return pod.created, pod.namespace, pod.name
@@ -75,11 +96,18 @@ class PodClass:
 class Dimensions:
     """The resources that this pass counts: those that a pending pod asks for, and always cpu and memory."""
 
-    __slots__ = ("names",)
+    __slots__ = ("bits", "names")
 
-    def __init__(self, specs: Iterable[PodSpec], drivers: Iterable[str] = ()) -> None:
+    def __init__(self, specs: Iterable[PodSpec], needs: Iterable[Needs] = ()) -> None:
         names = {name for spec in specs for name, amount in spec.requests.items() if amount > 0} | {"cpu", "memory"}
-        self.names = tuple(sorted(names.union(LIMIT_PREFIX + driver for driver in drivers)))
+        shared: set[Handle] = set()
+        for one in needs:
+            shared.update(one.shared)
+            names.update(LIMIT_PREFIX + driver for driver, _ in (*one.attachments, *one.shared))
+        if shared:
+            names.add(ATTACHED)
+        self.names = tuple(sorted(names))
+        self.bits = {handle: 1 << number for number, handle in enumerate(sorted(shared))}
 
     def vector(self, resources: Resources) -> Vector:
         return tuple([resources[name] for name in self.names])
@@ -91,6 +119,12 @@ class Dimensions:
         amounts = {LIMIT_PREFIX + driver: count for driver, count in needs.attachments}
         return self.vector(spec.requests.with_amounts(amounts))
 
+    def shared(self, needs: Needs) -> Shared | None:
+        """The volumes that a pod attaches where nobody else has."""
+        if not needs.shared:
+            return None
+        return shared_of(needs.shared, {name: position for position, name in enumerate(self.names)}, self.bits)
+
 
 def classify(
     pods: Iterable[Pod], volumes: Volumes | None = None, profiles: Profiles | None = None
@@ -101,9 +135,10 @@ def classify(
     """
     volumes = volumes if volumes is not None else Volumes(Storage())
     judged = (profiles or Profiles(NO_SCHEDULERS)).spec_of
-    found: dict[tuple[int, int, str, str, Needs], list[Pod]] = {}
+    found: dict[Key, list[Pod]] = {}
     last: Pod | None = None
     members: list[Pod] = []
+    users: list[Pod] = []
     for pod in pods:
         # Replicas mostly come one after the other, and share all of these.
         if (
@@ -112,23 +147,32 @@ def classify(
             or pod.owner is not last.owner
             or pod.labels is not last.labels
             or pod.namespace != last.namespace
-            or pod.spec.claims
         ):
-            owner = pod.owner
-            needs = volumes.needs_of(pod) if pod.spec.claims else NO_NEEDS
-            key = (id(pod.spec), id(pod.labels), pod.namespace, owner.uid if owner is not None else "", needs)
-            members = found.setdefault(key, [])
+            if pod.spec.claims:
+                users.append(pod)
+                continue
+            members = found.setdefault(_key_of(pod, NO_NEEDS), [])
             last = pod
         members.append(pod)
+    if users:
+        volumes.meet(users)
+        for pod in users:
+            found.setdefault(_key_of(pod, volumes.needs_of(pod)), []).append(pod)
     rows = [(judged(members[0]), needs, members) for (*_, needs), members in found.items()]
-    return _with_judgements(rows)
+    return _with_judgements(rows, volumes)
 
 
-def _with_judgements(rows: Sequence[tuple[PodSpec, Needs, list[Pod]]]) -> tuple[list[PodClass], Dimensions]:
+def _key_of(pod: Pod, needs: Needs) -> Key:
+    return id(pod.spec), id(pod.labels), pod.namespace, pod.owner.uid if pod.owner is not None else "", needs
+
+
+def _with_judgements(
+    rows: Sequence[tuple[PodSpec, Needs, list[Pod]]], volumes: Volumes
+) -> tuple[list[PodClass], Dimensions]:
     """Make the classes; what hangs on spec and volumes alone is worked out once for all that share them."""
     specs = {(id(spec), needs): spec for spec, needs, _ in rows}
-    dimensions = Dimensions(specs.values(), {driver for _, needs in specs for driver, _ in needs.attachments})
-    footprints = _footprints(specs, dimensions)
+    dimensions = Dimensions(specs.values(), [needs for _, needs in specs if needs is not NO_NEEDS])
+    footprints = _footprints(specs, dimensions, volumes)
     classes = []
     for spec, needs, members in rows:
         first = members[0]
@@ -145,6 +189,7 @@ def _with_judgements(rows: Sequence[tuple[PodSpec, Needs, list[Pod]]]) -> tuple[
                 request=request,
                 refusals=refusals,
                 needs=needs,
+                shared=dimensions.shared(needs),
                 pods=members,
             )
         )
@@ -152,7 +197,7 @@ def _with_judgements(rows: Sequence[tuple[PodSpec, Needs, list[Pod]]]) -> tuple[
 
 
 def _footprints(
-    specs: Mapping[tuple[int, Needs], PodSpec], dimensions: Dimensions
+    specs: Mapping[tuple[int, Needs], PodSpec], dimensions: Dimensions, volumes: Volumes
 ) -> dict[tuple[int, Needs], tuple[Fitting, Vector, tuple[Objection, ...]]]:
     """What each spec asks of an empty node; specs that ask the same share one answer.
 
@@ -166,7 +211,8 @@ def _footprints(
         where = (spec.node_selector, spec.node_terms, spec.added_terms, spec.tolerations)
         asked = (spec.requests, where, spec.host_ports, refusals, needs)
         if asked not in known:
-            fitting = VolumeFitting(spec, needs) if needs.demands else Fitting(spec)
+            nodes = volumes.storage.limits
+            fitting = VolumeFitting(spec, needs.demands, nodes) if needs.demands else Fitting(spec)
             known[asked] = fitting, dimensions.request(spec, needs), refusals
         found[key] = known[asked]
     return found

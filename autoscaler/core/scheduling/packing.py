@@ -64,7 +64,9 @@ class Packing:
         return count - left if not one.refusals else 0
 
     def copy(self) -> Packing:
-        return Packing(Run(r.offering, r.view, r.nodes, r.free, r.contents, r.ports, r.marks) for r in self.runs)
+        return Packing(
+            Run(r.offering, r.view, r.nodes, r.free, r.contents, r.ports, r.marks, r.turns) for r in self.runs
+        )
 
 
 def _fill_block(aisle: Aisle[Run], block: Block[Run], one: PodClass, count: int) -> int:

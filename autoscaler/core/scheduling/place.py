@@ -15,6 +15,7 @@ from autoscaler.core.podspec import HostPort
 from autoscaler.core.scheduling.classes import PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.rules import Marks
+from autoscaler.core.scheduling.sharing import attach
 
 MANY = 1 << 60  # how many pods fit that ask for nothing
 
@@ -43,8 +44,24 @@ def copies_in(free: Vector, request: Vector) -> int:
     return most
 
 
+def copies_of(free: Vector, one: PodClass) -> int:
+    """Return how many pods of the class fit into what is free; a volume that they share is attached once."""
+    after = attach(free, one.shared) if one.shared is not None else free
+    return copies_in(after, one.request) if after is not None else 0
+
+
+def after_taking(free: Vector, one: PodClass, count: int) -> Vector:
+    """Return what is free with so many pods of the class, which fit."""
+    after = attach(free, one.shared) if one.shared is not None else free
+    return minus(after if after is not None else free, one.request, count)
+
+
 def minus(free: Vector, request: Vector, times: int) -> Vector:
     return tuple([have - want * times for have, want in zip(free, request, strict=True)])
+
+
+def plus(left: Vector, right: Vector) -> Vector:
+    return tuple([one + other for one, other in zip(left, right, strict=True)])
 
 
 class Room(Protocol):
@@ -57,6 +74,8 @@ class Room(Protocol):
 def room_beside(room: Room, one: PodClass) -> int:
     """How many pods of the class fit beside what is there, whatever the node itself is like; of a run, on each node."""
     copies = 0 if one.refusals else copies_in(room.free, one.request)
+    if copies and one.shared is not None:
+        copies = copies_of(room.free, one)
     if copies and one.spec.host_ports:
         return 0 if ports_conflict(one.spec.host_ports, room.ports) else 1
     return copies
@@ -82,7 +101,7 @@ class Place:
         return 0 if copies == 0 or one.fitting.objections(self.view) else copies
 
     def take(self, one: PodClass, count: int) -> None:
-        self.free = minus(self.free, one.request, count)
+        self.free = after_taking(self.free, one, count)
         if one.spec.host_ports:
             self.ports |= frozenset(one.spec.host_ports)
         if one.rules is not None:
@@ -104,19 +123,21 @@ class Run:
     contents: tuple[tuple[PodClass, int], ...] = ()
     ports: frozenset[HostPort] = frozenset()
     marks: Marks = None
+    turns: tuple[int, ...] = ()  # when each of the contents came: the turn of its class then
 
     def split(self, nodes: int) -> Run:
         """Take `nodes` of these nodes out into a run of their own."""
         self.nodes -= nodes
-        return Run(self.offering, self.view, nodes, self.free, self.contents, self.ports, self.marks)
+        return Run(self.offering, self.view, nodes, self.free, self.contents, self.ports, self.marks, self.turns)
 
     def take(self, one: PodClass, per_node: int) -> None:
         """Put `per_node` pods of the class on every node of the run."""
-        self.free = minus(self.free, one.request, per_node)
-        if self.contents and self.contents[-1][0] is one:
+        self.free = after_taking(self.free, one, per_node)
+        if self.contents and self.contents[-1][0] is one and self.turns[-1] == one.turn:
             self.contents = (*self.contents[:-1], (one, self.contents[-1][1] + per_node))
         else:
             self.contents = (*self.contents, (one, per_node))
+            self.turns = (*self.turns, one.turn)
         if one.spec.host_ports:
             self.ports |= frozenset(one.spec.host_ports)
         if one.rules is not None:

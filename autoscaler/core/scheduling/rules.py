@@ -122,6 +122,11 @@ class Rules:
         """How many pods may be placed in a row on one node; `is_new`: no tally has seen it yet."""
         return self._room(self.per_node, node, marks, is_new=is_new) if self.per_node.tallies else NO_LIMIT
 
+    def is_repelled(self, node: NodeView) -> bool:
+        """Whether pods that the tallies have counted already keep pods of the class away from the node."""
+        domains = [(one.tally, one.tally.domain_of(node)) for one in (*self.wide.apart, *self.per_node.apart)]
+        return any(domain is not None and _count(tally, domain, None) for tally, domain in domains)
+
     def _room(self, part: Part, node: NodeView, marks: Marks, *, is_new: bool) -> int:
         most = NO_LIMIT
         for apart in part.apart:
@@ -184,10 +189,14 @@ class Rules:
                 spread.tally.rely()
 
     def is_strained(self, node: NodeView, marks: Marks = None) -> bool:
-        """Whether a spread constraint would refuse a pod of the class where one is now, were it the last to come."""
+        """Whether a rule would refuse a pod of the class where one is now, were it the last to come."""
         for spread in self.spreads:
             domain = spread.tally.domain_of(node)
             if domain is not None and spread.is_exceeded(_count(spread.tally, domain, marks)):
+                return True
+        for apart in self.wide.apart:
+            domain = apart.tally.domain_of(node)
+            if domain is not None and _count(apart.tally, domain, marks) > apart.counts_self:
                 return True
         return False
 

@@ -184,7 +184,7 @@ class RunShelf(Shelf[Run]):
         left, tried = count, False
         for run in block.with_room(one.request):
             tried = True
-            copies = 1 if left == 1 and not one.spec.host_ports else room_beside(run, one)
+            copies = 1 if left == 1 and one.asks_amounts_alone else room_beside(run, one)
             allowed = min(copies, rules.room_on_node(run.view, run.marks)) if copies else 0
             if allowed:
                 block.is_stale = True

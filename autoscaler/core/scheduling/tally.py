@@ -20,7 +20,7 @@ from autoscaler.core.scheduling.fit import NodeView, matches_term, untolerated
 NO_LIMIT = 1 << 60
 NEW_HOST = "(new)"  # the host name of a node that is yet to be bought: differs from every other, itself included
 
-RELIED = "\1"
+RELIED, RESIDENT = "\1", "\2"
 
 Deed = tuple["Tally", int, str, int, int]  # what, level or sign, domain, nodes, pods
 
@@ -28,7 +28,7 @@ Deed = tuple["Tally", int, str, int, int]  # what, level or sign, domain, nodes,
 class Tally:
     """Counts by domain of `key`; `total` counts over all domains."""
 
-    __slots__ = ("_where", "counts", "journal", "key", "taken_new", "total")
+    __slots__ = ("_said", "_where", "counts", "foretold", "journal", "key", "taken_new", "total")
 
     def __init__(self, key: str, journal: list[Deed]) -> None:
         self.key = key
@@ -36,6 +36,8 @@ class Tally:
         self.counts: dict[str, int] = {}
         self.total = 0
         self.taken_new = 0  # new nodes that hold any of the counted pods
+        self.foretold: dict[str, int] = {}  # pods of DaemonSets that count although their nodes are not opened yet
+        self._said: dict[str, int] = {}
         self._where: dict[int, tuple[NodeView, str | None]] = {}
 
     @property
@@ -66,6 +68,31 @@ class Tally:
         """So many more pods on each of `nodes` new nodes, which had `level` before."""
         self._apply((self, level, NEW_HOST, nodes, pods))
 
+    def foretell(self, pods: Mapping[str, int]) -> None:
+        """From here on new nodes are opened; count in the pods of DaemonSets that will be on them, by domain."""
+        self.foretold = dict(pods)
+        self._said = dict(pods)
+        for domain, count in pods.items():
+            self.total += count
+            self._shift(domain, count)
+
+    @property
+    def settled(self) -> dict[str, int]:
+        """The pods of DaemonSets on the nodes that were opened since, by domain."""
+        found = {domain: self._said.get(domain, 0) - left for domain, left in self.foretold.items()}
+        return {domain: pods for domain, pods in found.items() if pods}
+
+    def settle(self, domain: str, pods: int) -> None:
+        """So many pods of DaemonSets came with new nodes of a domain: those foretold, as far as any were."""
+        self._apply((self, 0, RESIDENT + domain, 0, pods))
+
+    def _settle(self, domain: str, pods: int) -> None:
+        left = self.foretold.get(domain, 0)
+        self.foretold[domain] = left - pods  # below 0, to be undone rightly
+        more = pods - (max(0, left) - max(0, left - pods))
+        self.total += more
+        self._shift(domain, more)
+
     def _apply(self, deed: Deed) -> None:
         self.journal.append(deed)
         self.do(deed)
@@ -75,6 +102,8 @@ class Tally:
         if domain == NEW_HOST:
             self.total += nodes * pods
             self._shift_new(level, nodes, pods)
+        elif domain[:1] == RESIDENT:
+            self._settle(domain[1:], pods)
         else:
             self.total += pods
             self._shift(domain, pods)

@@ -11,13 +11,15 @@ Source: kubernetes/pkg/scheduler/framework/plugins/{podtopologyspread,interpodaf
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from autoscaler.core.decision import Why
 from autoscaler.core.index import Index
 from autoscaler.core.model import Labels, Pod, Uid
-from autoscaler.core.podspec import LabelSelector, PodSpec, SpreadConstraint
+from autoscaler.core.podspec import LabelSelector, SpreadConstraint
+from autoscaler.core.scheduling.binding import BindingRules, Ledger
+from autoscaler.core.scheduling.books import Books, Kind, Openings, Repulsion
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.rules import Apart, Marks, Part, Rules, Spread
@@ -27,66 +29,22 @@ from autoscaler.core.scheduling.tally import NEW_HOST, Deed, Scope, SpreadTally,
 from autoscaler.core.snapshot import DaemonSet, Snapshot
 from autoscaler.core.storage import ONCE_PER_POD, ClaimKey
 
-SpreadKey = tuple[PodQuery, str, Scope]
-Openings = dict[SpreadKey, dict[str, int]]  # domains that a plan opens, and how many new hosts
-Repulsion = tuple[PodQuery, str]  # an anti-affinity term: what it keeps away, and the topology key
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Kind:
-    """What rules see of a pod."""
-
-    spec: PodSpec
-    labels: Labels
-    namespace: str
-    exclusive: tuple[ClaimKey, ...] = ()  # ReadWriteOncePod claims
-
-    @property
-    def repulsions(self) -> list[Repulsion]:
-        terms = self.spec.anti_affinity
-        return [(query_of(term, self.namespace, self.labels), term.topology_key) for term in terms]
-
-
-@dataclass(slots=True, eq=False)
-class _Books:
-    """Tallies by what they count; pods that match all queries of a key, or that carry a repulsion."""
-
-    journal: list[Deed] = field(default_factory=list)
-    spreads: dict[SpreadKey, SpreadTally] = field(default_factory=dict)
-    matching: dict[tuple[tuple[PodQuery, ...], str], Tally] = field(default_factory=dict)
-    carrying: dict[Repulsion, Tally] = field(default_factory=dict)
-    exclusive: dict[ClaimKey, Tally] = field(default_factory=dict)  # by use anywhere in the cluster
-
-    @property
-    def all(self) -> Iterator[Tally]:
-        for books in (self.spreads, self.matching, self.carrying, self.exclusive):
-            yield from books.values()
-
-    def matching_all(self, queries: tuple[PodQuery, ...], key: str) -> Tally:
-        found = self.matching.get((queries, key))
-        if found is None:
-            found = self.matching[queries, key] = Tally(key, self.journal)
-        return found
-
-    def carrying_one(self, repulsion: Repulsion) -> Tally:
-        found = self.carrying.get(repulsion)
-        if found is None:
-            found = self.carrying[repulsion] = Tally(repulsion[1], self.journal)
-        return found
-
 
 class Topology:
     """The tallies of one pass; `is_active` tells whether there are any."""
 
     def __init__(self, snapshot: Snapshot, foreseen: Openings | None = None) -> None:
-        self._foreseen = foreseen or {}
+        self._foreseen = foreseen or Openings()
+        self._is_late = False
         self._namespaces = Namespaces(snapshot.namespaces)
-        self._books = _Books()
+        self._books = Books()
+        self._ledger = Ledger(self._books.journal, snapshot.storage.limits)
         self._repelled: dict[tuple[int, str], tuple[Labels, list[Repulsion]]] = {}
         self._by_labels: dict[tuple[int, str], tuple[Labels, tuple[Tally, ...]]] = {}
         self._survey: Survey | None = None
         self._of_daemonsets: dict[Uid, Rules] = {}
-        self._residents: dict[int, tuple[NodeView, tuple[Rules, ...]]] = {}
+        self._residents: dict[int, tuple[NodeView, dict[Uid, Rules]]] = {}
+        self._landed: dict[int, tuple[Rules, ...]] = {}  # on the new nodes opened last, by view
         self.is_active = False
 
     # trials
@@ -122,8 +80,13 @@ class Topology:
 
     def settle(self, node: NodeView, residents: Iterable[DaemonSet]) -> None:
         """Tell which DaemonSets' pods will be on a node that is yet to come."""
-        rules = [self._of_daemonsets[one.uid] for one in residents if one.uid in self._of_daemonsets]
-        self._residents[id(node)] = (node, tuple(rules))
+        rules = {one.uid: self._of_daemonsets[one.uid] for one in residents if one.uid in self._of_daemonsets}
+        self._residents[id(node)] = (node, rules)
+
+    def repelled(self, node: NodeView) -> frozenset[Uid]:
+        """Those of the node's DaemonSets that pods which are there for good keep off it."""
+        found = self._residents.get(id(node))
+        return frozenset(uid for uid, rules in found[1].items() if rules.is_repelled(node)) if found else frozenset()
 
     def join(self, node: NodeView) -> None:
         """A node that is on its way counts from here on, where its Node object did not before."""
@@ -132,51 +95,55 @@ class Topology:
             domain = tally.domain_of(node)
             if domain is not None and (known is None or tally.domain_of(known) is None):
                 tally.join(domain, 1)
-        for rules in self._residents_of(node):
+        for rules in self._landing(node):
             rules.place(node, 1)
 
     def expect(self) -> None:
         """From here on new nodes are opened; those foreseen count already."""
-        for key, tally in self._books.spreads.items():
-            tally.expect(self._foreseen.get(key, {}))
+        for key, tally in self._books.keyed:
+            if isinstance(tally, SpreadTally):
+                tally.expect(self._foreseen.domains.get(key, {}))
+            tally.foretell(self._foreseen.residents.get(key, {}))
+        self._is_late = False
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether a domain came, empty, after a pod was placed that could not have been beside it."""
-        return any(tally.doubts > 0 for tally in self._books.spreads.values())
+        """Whether a pod was placed that might not have been, had all new nodes been there from the start.
+
+        A domain came, empty, after it; or pods of DaemonSets that were not foretold.
+        """
+        return self._is_late or any(tally.doubts > 0 for tally in self._books.spreads.values())
 
     def opened(self) -> Openings:
-        """The domains that this plan opened, by spread constraint."""
-        return {key: found for key, tally in self._books.spreads.items() if (found := tally.opened())}
+        """What the new nodes of this plan brought."""
+        found = Openings()
+        for key, tally in self._books.keyed:
+            opened = tally.opened() if isinstance(tally, SpreadTally) else {}
+            if opened:
+                found.domains[key] = opened
+            if tally.settled:
+                found.residents[key] = tally.settled
+        return found
 
     def open(self, node: NodeView, nodes: int) -> Marks:
         """So many equal new nodes count from here on; return what the DaemonSets mark them with."""
         if not self.is_active:
             return None
-        marks = self.marks_of(node)
+        landed = self._landed[id(node)] = self._landing(node)
+        marks = _marks(node, landed)
         self._join_new(node, nodes, marks)
-        for rules in self._residents_of(node):
-            for tally in rules.feeds:
-                domain = tally.domain_of(node)
-                if domain is not None and domain != NEW_HOST:
-                    tally.count(domain, nodes)
+        self._is_late |= _count_residents(node, landed, nodes)
         return marks
 
     def close(self, node: NodeView, nodes: int) -> None:
-        """The plan does without so many empty new nodes after all."""
-        for rules in self._residents_of(node):
-            for tally in rules.feeds:
-                domain = tally.domain_of(node)
-                if domain is not None and domain != NEW_HOST:
-                    tally.count(domain, -nodes)
-        self._join_new(node, -nodes, self.marks_of(node))
+        """The plan does without so many empty new nodes, opened last, after all."""
+        landed = self._landed.get(id(node), ())
+        _count_residents(node, landed, -nodes)
+        self._join_new(node, -nodes, _marks(node, landed))
 
     def marks_of(self, node: NodeView) -> Marks:
-        """The pods that a new node has from the start, by tally per node."""
-        marks: Counter[Tally] = Counter()
-        for rules in self._residents_of(node):
-            marks.update(tally for tally in rules.feeds if tally.domain_of(node) == NEW_HOST)
-        return marks or None
+        """The pods that a new node would have from the start, by tally per node."""
+        return _marks(node, self._landing(node))
 
     def _join_new(self, node: NodeView, nodes: int, marks: Marks) -> None:
         for tally in self._books.spreads.values():
@@ -184,9 +151,17 @@ class Topology:
             if domain is not None:
                 tally.join(domain, nodes, marks.get(tally, 0) if marks else 0)
 
-    def _residents_of(self, node: NodeView) -> tuple[Rules, ...]:
+    def _landing(self, node: NodeView) -> tuple[Rules, ...]:
+        """The DaemonSets whose pods would land on the node now: one that the pods of its zone repel stays away."""
         found = self._residents.get(id(node))
-        return found[1] if found is not None else ()
+        if found is None:
+            return ()
+        is_new = node.name is None
+        return tuple([
+            rules for rules in found[1].values()
+            if not rules.is_bound
+            or (rules.room_in_domain(node) and rules.room_on_node(node, is_new=is_new))
+        ])  # fmt: skip
 
     # rules
 
@@ -212,7 +187,8 @@ class Topology:
                   f"another pod uses the claim {claim}, which is {ONCE_PER_POD}")
             for claim in kind.exclusive
         ]  # fmt: skip
-        return Rules(
+        make = partial(BindingRules, ledger=self._ledger, waiting=kind.waiting) if kind.waiting else Rules
+        return make(
             wide=_part(spreads, affinity, apart, per_node=False),
             per_node=_part(spreads, affinity, apart, per_node=True),
             matches_itself=all(self._means(query, kind) for query in queries),
@@ -251,11 +227,12 @@ class Topology:
             known = self._by_labels[id(labels), namespace] = (labels, tuple(found))
         return known[1]
 
-    def add_daemonsets(self, daemonsets: Iterable[DaemonSet]) -> None:
+    def add_daemonsets(self, daemonsets: Iterable[DaemonSet], rules: Mapping[Uid, Rules]) -> None:
         for one in daemonsets:
-            feeds = self.feeds_of(kind_of(one))
-            if feeds:
-                self._of_daemonsets[one.uid] = Rules(wide=Part(), per_node=Part(), feeds=feeds)
+            found = rules[one.uid]
+            found.feeds = self.feeds_of(kind_of(one))
+            if found.feeds or found.is_bound:
+                self._of_daemonsets[one.uid] = found
 
     def _spread(self, kind: Kind, constraint: SpreadConstraint, keys: tuple[str, ...]) -> Spread:
         selector = with_keys(constraint.selector, kind.labels, constraint.match_label_keys)
@@ -290,10 +267,29 @@ class Topology:
         for pod in snapshot.pods if self._books.exclusive else ():
             node = index.census.holds(pod) if pod.spec.claims else None
             if node is not None and survey.view(node) is not None:
-                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims}
+                claims = {ClaimKey(pod.namespace, ref.name) for ref in pod.spec.claims if not ref.ephemeral}
                 users = [self._books.exclusive[one] for one in claims & self._books.exclusive.keys()]
                 survey.add(users, {node: 1}, {})
         survey.close(self._books.all)
+
+
+def _marks(node: NodeView, residents: Iterable[Rules]) -> Marks:
+    marks: Counter[Tally] = Counter()
+    for rules in residents:
+        marks.update(tally for tally in rules.feeds if tally.domain_of(node) == NEW_HOST)
+    return marks or None
+
+
+def _count_residents(node: NodeView, residents: Iterable[Rules], nodes: int) -> bool:
+    """Count the residents of so many new nodes towards the larger domains; tell whether any were not foretold."""
+    is_late = False
+    for rules in residents:
+        for tally in rules.feeds:
+            domain = tally.domain_of(node)
+            if domain is not None and domain != NEW_HOST:
+                tally.settle(domain, nodes)
+                is_late |= tally.foretold.get(domain, 0) < 0
+    return is_late
 
 
 def _counts(selector: LabelSelector | None, labels: Labels) -> bool:
@@ -316,26 +312,34 @@ def build_topology(
     topology = Topology(snapshot, foreseen)
     repelling = index.census.repelling.values()
     bound = any(
-        one.spec.affinity or one.spec.anti_affinity or one.spec.has_hard_spread or one.needs.exclusive
+        one.spec.affinity
+        or one.spec.anti_affinity
+        or one.spec.has_hard_spread
+        or one.needs.exclusive
+        or one.needs.waiting
         for one in classes
     )
-    if not bound and not (repelling and classes):
+    repelling_daemonsets = any(one.spec.anti_affinity for one in snapshot.daemonsets)
+    if not bound and not (classes and (repelling or repelling_daemonsets)):
         return topology
-    kinds = {kind_key(one): Kind(one.spec, one.labels, one.namespace, one.needs.exclusive) for one in classes}
+    kinds = {kind_key(one): _kind_of(one) for one in classes}
     carriers = [Kind(one.spec, one.labels, one.namespace) for one in repelling if one.spec is not None]
     repulsions = dict.fromkeys(
         one for kind in (*kinds.values(), *carriers, *map(kind_of, snapshot.daemonsets)) for one in kind.repulsions
     )
     rules = {key: topology.rules_of(kind, repulsions) for key, kind in kinds.items()}
+    of_daemonsets = {one.uid: topology.rules_of(kind_of(one), repulsions) for one in snapshot.daemonsets}
     for key, kind in kinds.items():
         rules[key].feeds = topology.feeds_of(kind)
     for one in classes:
         found = rules[kind_key(one)]
         one.rules = found if found.is_bound or found.feeds else None
-    topology.is_active = any(one.rules is not None for one in classes)
+    topology.is_active = any(one.rules is not None for one in classes) or any(
+        rules.is_bound for rules in of_daemonsets.values()
+    )
     if topology.is_active:
         topology.survey(snapshot, index)
-        topology.add_daemonsets(snapshot.daemonsets)
+        topology.add_daemonsets(snapshot.daemonsets, of_daemonsets)
     return topology
 
 
@@ -345,7 +349,11 @@ def key_of(one: PodClass | Pod) -> tuple[int, int, str]:
 
 
 def kind_key(one: PodClass) -> tuple[object, ...]:
-    return *key_of(one), one.needs.exclusive
+    return *key_of(one), one.needs.exclusive, one.needs.waiting
+
+
+def _kind_of(one: PodClass) -> Kind:
+    return Kind(one.spec, one.labels, one.namespace, one.needs.exclusive, one.needs.waiting)
 
 
 def kind_of(daemonset: DaemonSet) -> Kind:

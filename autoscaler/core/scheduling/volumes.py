@@ -1,144 +1,177 @@
-"""Where may a pod run for the sake of its volumes?
+"""What do the volumes of a pod ask: which claims keep it off every node, where may it be, what must be attached?
 
-Bound volumes by their node affinity and zone labels; claims that wait for
-their first consumer by the volumes that are free, by the class's topologies
-and by the capacity that the driver reports. What is bound at once but has no
-volume yet keeps the pod off every node, as in kube-scheduler. How many
-volumes a node takes is counted like a resource: a volume that several pods
-of a node share counts for each of those still to come.
+What is bound at once but has no volume yet keeps the pod off every node, as
+in kube-scheduler. How many volumes a node takes is counted like a resource,
+where any node tells a limit; a volume with several users is known by name, as
+a node attaches it once (`sharing`). Where a node must be is for `demands`.
 Source: kubernetes/pkg/scheduler/framework/plugins/{volumebinding,volumezone,volumerestrictions,nodevolumelimits}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from autoscaler.core.decision import Objection, Why
-from autoscaler.core.model import HOSTNAME_LABEL, REGION_LABEL, ZONE_LABEL, ZONE_LABELS, Labels, Pod
-from autoscaler.core.podspec import LabelSelector, NodeTerm, PodSpec, Requirement
-from autoscaler.core.scheduling.fit import Fitting, NodeView, matches_term
+from autoscaler.core.model import NodeName, Pod, Uid
+from autoscaler.core.podspec import ClaimRef, NodeTerm
+from autoscaler.core.scheduling.demands import Binding, Demand, Free, Making, Wanted, demands_of
 from autoscaler.core.scheduling.selectors import selects
-from autoscaler.core.storage import NO_PROVISIONER, ONCE_PER_POD, Claim, ClaimKey, Storage, StorageClass, Volume
-
-LIMIT_PREFIX = "attachable-volumes-csi-"  # names the number of volumes of a driver as a resource
-_GA_LABELS = {
-    "failure-domain.beta.kubernetes.io/zone": ZONE_LABEL,
-    "failure-domain.beta.kubernetes.io/region": REGION_LABEL,
-    ZONE_LABEL: ZONE_LABEL,
-    REGION_LABEL: REGION_LABEL,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """A node must match one of the terms, or be selected by one of `reaches`; without either, nothing does."""
-
-    why: Why
-    detail: str
-    terms: tuple[NodeTerm, ...] = ()
-    reaches: tuple[LabelSelector, ...] = ()
-
-    @property
-    def keys(self) -> Iterable[str]:
-        """The labels that it looks at."""
-        expressions = (one for term in self.terms for one in term.expressions)
-        return [one.key for one in (*expressions, *(each for reach in self.reaches for each in reach.requirements))]
-
-    @property
-    def asks_name(self) -> bool:
-        return any(term.fields for term in self.terms)
-
-    def is_met(self, labels: Labels, name: str | None) -> bool:
-        return any(matches_term(term, labels, name) for term in self.terms) or any(
-            selects(selector, labels) for selector in self.reaches
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneDemand:
-    """The zone or region label of an old volume; a node without any such label may use it."""
-
-    volume: str
-    key: str
-    values: tuple[str, ...]
-
-    why = Why.VOLUME_ZONE
-    keys = tuple(_GA_LABELS)
-    asks_name = False
-
-    @property
-    def detail(self) -> str:
-        return f"volume {self.volume} is in {' or '.join(self.values)}"
-
-    def is_met(self, labels: Labels, _: str | None) -> bool:
-        if not any(key in labels for key in _GA_LABELS):
-            return True
-        value = labels.get(self.key, labels.get(_GA_LABELS[self.key]))
-        return value in self.values
+from autoscaler.core.scheduling.sharing import Handle
+from autoscaler.core.storage import (
+    MIGRATED_DRIVERS,
+    NO_PROVISIONER,
+    ONCE_PER_POD,
+    Claim,
+    ClaimKey,
+    Storage,
+    StorageClass,
+    Volume,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the volumes of a pod ask: equal needs make equal pods."""
+    """What the volumes of a pod ask: equal needs make equal pods.
+
+    `waiting` are its claims without a volume, by size, where what another pod
+    gets could change what this one can have.
+    """
 
     refusals: tuple[Objection, ...] = ()
-    demands: tuple[Demand | ZoneDemand, ...] = ()
-    attachments: tuple[tuple[str, int], ...] = ()  # new volumes by driver
+    demands: tuple[Demand, ...] = ()
+    attachments: tuple[tuple[str, int], ...] = ()  # volumes by driver that no other pod uses
+    shared: tuple[Handle, ...] = ()  # those that another does
     exclusive: tuple[ClaimKey, ...] = ()  # claims that one pod alone may use
+    waiting: tuple[tuple[ClaimKey, Wanted], ...] = ()
 
 
 NO_NEEDS = Needs()
+Holds = Callable[[Pod], NodeName | None]
 
 
 class Volumes:
-    """Answers from what the cluster tells of storage."""
+    """Answers from what the cluster tells of storage, and of the pods that are on its nodes."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, pods: Iterable[Pod] = (), holds: Holds = lambda pod: pod.node) -> None:
         self.storage = storage
-        self._tracked = {
-            storage.classes[one.storage_class].provisioner
-            for one in storage.capacities
-            if one.storage_class in storage.classes
-        }
+        self._pods = pods
+        self._holds = holds
+        self._shared: set[Handle] = set()
+        self._users: Counter[ClaimKey] = Counter()
+
+    def meet(self, pods: Iterable[Pod]) -> None:
+        """Learn who shares volumes with whom, before anybody's needs are asked for; these pods want a place."""
+        first = {handle: uid for uid, _, handles in self._residents for handle in handles}
+        for uid, _, handles in self._residents:
+            self._shared.update(handle for handle in handles if first[handle] != uid)
+        for pod in pods:
+            self._shared.update(one for one in self.handles_of(pod) if first.setdefault(one, pod.uid) != pod.uid)
+            self._users.update({key for key, _ in _refs(pod)})
 
     def needs_of(self, pod: Pod) -> Needs:
         """Work out what the volumes of a pod ask."""
         refusals: list[Objection] = []
-        demands: list[Demand | ZoneDemand] = []
-        drivers: dict[str, set[str]] = {}
-        exclusive: list[ClaimKey] = []
-        for ref in pod.spec.claims:
-            key = ClaimKey(pod.namespace, f"{pod.name}-{ref.name}" if ref.ephemeral else ref.name)
+        demands: list[Demand] = []
+        unbound: list[tuple[ClaimKey, Claim, Wanted]] = []
+        exclusive: dict[ClaimKey, None] = {}
+        for key, ref in _refs(pod):
             claim = self.storage.claims.get(key)
             fault = self._fault(key, claim, pod, ephemeral=ref.ephemeral)
             if claim is None or fault:
                 refusals.append(Objection(Why.VOLUME, fault))
                 continue
-            if ONCE_PER_POD in claim.access_modes:
-                exclusive.append(key)
-            demands += self._demands(claim)
-            driver, handle = self._driver(claim)
-            if driver:
-                drivers.setdefault(driver, set()).add(handle)
-        attachments = tuple(sorted((driver, len(handles)) for driver, handles in drivers.items()))
-        return Needs(tuple(refusals), tuple(demands), attachments, tuple(exclusive))
+            if ONCE_PER_POD in claim.access_modes and not ref.ephemeral:
+                exclusive[key] = None
+            if claim.is_bound:
+                demands += demands_of(self.storage.volumes[claim.volume], is_ephemeral=ref.ephemeral)
+            else:
+                unbound.append((key, claim, self._wanted(ref, claim)))
+        unbound.sort(key=lambda row: row[1].size)
+        contended = any(one.free or self._users[key] > 1 for key, _, one in unbound)
+        if contended or any(not one.is_anywhere for _, _, one in unbound):
+            demands.append(Binding(tuple(one for _, _, one in unbound)))
+        handles = set(self.handles_of(pod))
+        attachments = Counter(driver for driver, _ in handles - self._shared)
+        return Needs(
+            tuple(refusals),
+            tuple(demands),
+            tuple(sorted(attachments.items())),
+            tuple(sorted(handles & self._shared)),
+            tuple(exclusive),
+            tuple((key, one) for key, _, one in unbound) if contended else (),
+        )
 
-    def handles_of(self, pod: Pod) -> Iterator[tuple[str, str]]:
-        """Yield the volumes that a pod has attached: driver and handle."""
-        for ref in pod.spec.claims:
-            key = ClaimKey(pod.namespace, f"{pod.name}-{ref.name}" if ref.ephemeral else ref.name)
+    # attachments
+
+    @cached_property
+    def _limited(self) -> frozenset[str]:
+        """The drivers of which some node takes only so many volumes."""
+        return frozenset(driver for one in self.storage.limits.values() for driver in one.limits)
+
+    @cached_property
+    def _residents(self) -> list[tuple[Uid, NodeName, set[Handle]]]:
+        """The pods on nodes that have volumes attached."""
+        found = []
+        for pod in self._pods if self._limited else ():
+            if pod.spec.claims or pod.spec.inline_disks:
+                node, handles = self._holds(pod), set(self.handles_of(pod))
+                if node is not None and handles:
+                    found.append((pod.uid, node, handles))
+        return found
+
+    @cached_property
+    def attached(self) -> dict[NodeName, set[Handle]]:
+        """The volumes that pods have attached, by node."""
+        found: dict[NodeName, set[Handle]] = {}
+        for _, node, handles in self._residents:
+            found.setdefault(node, set()).update(handles)
+        return found
+
+    @cached_property
+    def lingering(self) -> Counter[tuple[NodeName, str]]:
+        """Volumes attached to a node, by driver, that none of its pods uses; who comes to use one counts again."""
+        found: set[tuple[NodeName, Handle]] = set()
+        for one in self.storage.attachments:
+            volume = self.storage.volumes.get(one.volume)
+            if volume is not None and not volume.plugin:
+                handle = (one.driver, volume.handle or volume.name)
+                if handle not in self.attached.get(one.node, ()):
+                    found.add((one.node, handle))
+        return Counter((node, driver) for node, (driver, _) in found)
+
+    def handles_of(self, pod: Pod) -> Iterator[Handle]:
+        """Yield the volumes of a pod that count against a limit."""
+        for key, _ in _refs(pod):
             claim = self.storage.claims.get(key)
-            if claim is not None:
-                driver, handle = self._driver(claim)
-                if driver:
-                    yield driver, handle
+            driver, handle = self._driver(claim) if claim is not None else ("", "")
+            if driver in self._limited:
+                yield driver, handle
+        for disk in pod.spec.inline_disks:
+            kind, _, name = disk.partition("/")
+            driver = MIGRATED_DRIVERS.get(f"kubernetes.io/{kind}", "")
+            if driver in self._limited:
+                yield driver, name.rpartition("/")[2]
+
+    def _driver(self, claim: Claim) -> Handle:
+        """The driver that attaches the volume, and a name of the volume that is its own."""
+        volume = self.storage.volumes.get(claim.volume)
+        if volume is not None:
+            return volume.driver, volume.handle or volume.name
+        found = self.storage.classes.get(claim.storage_class)
+        if found is None:
+            return "", ""
+        return MIGRATED_DRIVERS.get(found.provisioner, found.provisioner), f"({claim.key})"
+
+    # claims
 
     def _fault(self, key: ClaimKey, claim: Claim | None, pod: Pod, *, ephemeral: bool) -> str:
         """Why no node will do, or nothing."""
         if claim is None:
             return f"persistentvolumeclaim {key.name} not found"
-        if ephemeral and claim.owner is not None and claim.owner != pod.uid:
+        if ephemeral and claim.owner != pod.uid:
             return f"persistentvolumeclaim {key.name} was not made for this pod"
         if claim.is_deleted:
             return f"persistentvolumeclaim {key.name} is being deleted"
@@ -154,106 +187,67 @@ class Volumes:
             return f"pod has unbound immediate persistentvolumeclaim {key.name}"
         return ""
 
-    def _demands(self, claim: Claim) -> Iterator[Demand | ZoneDemand]:
-        if claim.is_bound:
-            yield from _of_volume(self.storage.volumes[claim.volume])
-            return
-        if claim.selected_node:
-            term = NodeTerm(fields=(Requirement("metadata.name", "In", (claim.selected_node,)),))
-            yield Demand(Why.VOLUME, f"the volume of {claim.name} is being made on {claim.selected_node}", (term,))
-        demand = self._of_unbound(claim, self.storage.classes[claim.storage_class])
-        if demand is not None:
-            yield demand
+    def _wanted(self, ref: ClaimRef, claim: Claim) -> Wanted:
+        """What an unbound claim can have; a replica's own is told by the volume, so that replicas stay equal."""
+        fitting = [one for one in self._free.get(claim.storage_class, ()) if _serves(one, claim)]
+        free = tuple(Free(one.name, one.terms, _is_meant(one, claim)) for one in fitting)
+        making = self._making(claim, self.storage.classes[claim.storage_class])
+        return Wanted(ref.name, claim.storage_class, free, making, claim.selected_node)
 
-    def _of_unbound(self, claim: Claim, found: StorageClass) -> Demand | None:
-        """A free volume that matches will do, or a new one where the class may make it."""
-        terms: list[NodeTerm] = []
-        for volume in sorted(self.storage.volumes.values(), key=lambda one: one.name):
-            if _serves(volume, claim):
-                if volume.terms is None:
-                    return None
-                terms += volume.terms
+    @cached_property
+    def _free(self) -> dict[str, list[Volume]]:
+        """Volumes that a claim could get, by class, the smallest first."""
+        found: dict[str, list[Volume]] = {}
+        for volume in sorted(self.storage.volumes.values(), key=lambda one: (one.size, one.name)):
+            if not volume.is_deleted and (volume.is_available or volume.claim is not None):
+                found.setdefault(volume.storage_class, []).append(volume)
+        return found
+
+    def _making(self, claim: Claim, found: StorageClass) -> Making | None:
+        """How the class makes a volume for the claim."""
         if found.provisioner in ("", NO_PROVISIONER):
-            return Demand(Why.VOLUME, f"no free volume of class {found.name} for {claim.name}", tuple(terms))
-        allowed = [NodeTerm(expressions) for expressions in found.topologies]
-        if found.provisioner not in self._tracked:
-            return Demand(Why.VOLUME, _told(claim, found), (*terms, *allowed)) if allowed else None
-        reaches = [
+            return None
+        topologies = tuple(NodeTerm(expressions) for expressions in found.topologies)
+        if not claim.size or not self._tells_capacity(found.provisioner):
+            return Making(found.name, topologies)
+        reaches = tuple(
             one.nodes
             for one in self.storage.capacities
             if one.storage_class == found.name and one.nodes is not None and one.largest >= claim.size
-        ]
-        places = allowed or [NodeTerm()]
-        within = [LabelSelector((*each.requirements, *term.expressions)) for each in reaches for term in places]
-        return Demand(Why.VOLUME_CAPACITY, f"no room for a volume of class {found.name}", tuple(terms), tuple(within))
+        )
+        return Making(found.name, topologies, reaches)
 
-    def _driver(self, claim: Claim) -> tuple[str, str]:
-        """The driver that attaches the volume, and a name of the volume that is its own."""
-        if claim.is_bound and claim.volume in self.storage.volumes:
-            volume = self.storage.volumes[claim.volume]
-            return volume.driver, volume.handle or volume.name
-        found = self.storage.classes.get(claim.storage_class)
-        if found is None or found.provisioner in ("", NO_PROVISIONER):
-            return "", ""
-        return found.provisioner, str(claim.key)
+    def _tells_capacity(self, provisioner: str) -> bool:
+        """Whether the driver says so; of a driver without a CSIDriver, whether it has told any."""
+        known = self.storage.drivers.get(provisioner)
+        return known.tells_capacity if known is not None else provisioner in self._telling
 
-
-class VolumeFitting(Fitting):
-    """The static verdicts of a spec together with the demands of volumes."""
-
-    __slots__ = ("_at", "_demands")
-
-    def __init__(self, spec: PodSpec, needs: Needs) -> None:
-        super().__init__(spec)
-        self._demands = needs.demands
-        self._at: dict[int, tuple[NodeView, tuple[Objection, ...]]] = {}
-
-    @property
-    def keys(self) -> Iterable[str]:
-        return (*super().keys, *(key for demand in self._demands for key in demand.keys))
-
-    @property
-    def asks_host(self) -> bool:
-        return super().asks_host or HOSTNAME_LABEL in self.keys or any(one.asks_name for one in self._demands)
-
-    def objections(self, node: NodeView) -> tuple[Objection, ...]:
-        known = self._at.get(id(node))
-        if known is None:
-            found = (*super().objections(node), *self._unmet(node))
-            known = self._at[id(node)] = (node, found)
-        return known[1]
-
-    def _unmet(self, node: NodeView) -> Iterator[Objection]:
-        zones: list[Labels] = [{**node.labels, **dict.fromkeys(ZONE_LABELS, str(zone))} for zone in node.zones]
-        zones = zones or [node.labels]
-        for demand in self._demands:
-            met = [demand.is_met(labels, node.name) for labels in zones]
-            if not any(met):
-                yield Objection(demand.why, demand.detail)
-            elif not all(met):
-                yield Objection(Why.ZONE_NOT_CHOSEN, f"AWS picks among {', '.join(node.zones)}")
+    @cached_property
+    def _telling(self) -> frozenset[str]:
+        classes = self.storage.classes
+        names = {one.storage_class for one in self.storage.capacities}
+        return frozenset(classes[name].provisioner for name in names if name in classes)
 
 
-def _of_volume(volume: Volume) -> Iterator[Demand | ZoneDemand]:
-    if volume.terms is not None:
-        yield Demand(Why.VOLUME_NODE_AFFINITY, f"volume {volume.name} is not reachable from here", volume.terms)
-    for key in _GA_LABELS:
-        if key in volume.labels:
-            yield ZoneDemand(volume.name, key, tuple(sorted(volume.labels[key].split("__"))))
+def _refs(pod: Pod) -> Iterator[tuple[ClaimKey, ClaimRef]]:
+    """Yield the claims of a pod; an ephemeral volume has one of the pod's own."""
+    for ref in pod.spec.claims:
+        yield ClaimKey(pod.namespace, ref.claim_of(pod.name)), ref
+
+
+def _is_meant(volume: Volume, claim: Claim) -> bool:
+    """Whether the volume names this very claim."""
+    return volume.claim == claim.key and volume.claim_uid in ("", claim.uid)
 
 
 def _serves(volume: Volume, claim: Claim) -> bool:
-    """Whether an unbound claim may get this volume."""
+    """Whether an unbound claim of its class may get this volume, wherever it is."""
+    if volume.size < claim.size or volume.mode != claim.mode or volume.attributes_class != claim.attributes_class:
+        return False
     if volume.claim is not None:
-        return volume.claim == claim.key
+        return _is_meant(volume, claim)
     return (
         volume.is_available
-        and volume.storage_class == claim.storage_class
-        and volume.size >= claim.size
         and set(claim.access_modes) <= set(volume.access_modes)
         and (claim.selector is None or selects(claim.selector, volume.labels))
     )
-
-
-def _told(claim: Claim, found: StorageClass) -> str:
-    return f"class {found.name} makes no volume here for {claim.name}"

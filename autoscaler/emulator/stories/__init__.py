@@ -29,7 +29,8 @@ class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     `latency` of each AWS call, `boot` until an instance is in service,
     `register` and `ready` of its Node, `pause` for the reader between acts,
     `backoff` for which the controller leaves a pool alone after a refusal,
-    `patience` for an act to end.
+    `taint` between the marks on a node and its first eviction, `start` of a
+    pod, `patience` for an act to end.
     """
 
     latency: float
@@ -38,25 +39,32 @@ class Pace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ready: float
     pause: float
     backoff: float
+    taint: float = 0.5
+    start: float = 0.1
     patience: float = 20.0
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """An Auto Scaling group over the three zones, and its tier: the highest is bought first."""
+    """An Auto Scaling group over the three zones, and its tier: the highest is bought first.
+
+    `price` is what an instance costs here, in USD an hour.
+    """
 
     name: str
     type: str
     market: str
     tier: int
     max: int = 20
+    price: float = 0.0
 
 
 class Pod(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The one Deployment of the story."""
+    """The one Deployment of the story; its PodDisruptionBudget lets `missing` pods be away at once."""
 
     name: str = "web"
     cpu: str
     memory: str
+    missing: int = 1
 
 
 class Stock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -78,13 +86,15 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How an act must end. That all pods run, and nothing is left over, is always expected.
 
-    `nodes` that came, by group, and no others; `zones` in which they are;
+    `nodes` that came, by group, and no others; `gone`: those that went, and
+    no others; then no pod may have been Unschedulable. `zones` in which they are;
     `skew` at most, over all nodes of a group; `refusals` exactly;
     `calls` of LaunchInstances at most; `probes`: how many nodes each offering
     is asked at first, before it is asked for more.
     """
 
     nodes: Mapping[str, int]
+    gone: Mapping[str, int] = {}
     zones: tuple[str, ...] | None = None
     skew: Mapping[str, int] = {}
     refusals: int | None = None
@@ -94,7 +104,7 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """First the capacity changes, then the Deployment is scaled to `pods`.
+    """First the capacity changes, then the Deployment is scaled to `pods`, and the Nodes become `hours` older.
 
     `after_backoff` waits in between until the controller may ask again where
     it was refused. `beside` is printed next to what came out.
@@ -106,11 +116,12 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     expect: Expectation
     capacity: tuple[Stock, ...] = ()
     after_backoff: bool = False
+    hours: float = 0.0
     beside: str = ""
 
 
 class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A world and what happens in it."""
+    """A world and what happens in it; `drains` nodes at most are drained at once."""
 
     title: str
     groups: tuple[Group, ...]
@@ -118,6 +129,7 @@ class Story(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     pace: Pace
     fast: Pace
     acts: tuple[Act, ...]
+    drains: int = 1
 
     def tier_of(self, group: str) -> int:
         """The tier of a group; 0 for one that the story does not know."""

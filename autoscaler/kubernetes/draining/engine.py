@@ -232,7 +232,7 @@ class NodeDrain:
                 break
             await anyio.sleep(_FIRST_PAUSE)
         until = min(self._deadline, anyio.current_time() + _VOLUME_PATIENCE)
-        attached = await self._tools.volumes.wait_detached(self.order.node, until)
+        attached = await self._tools.volumes.wait_detached(self.order.node, until, self._staying_volumes)
         if delaying or attached:
             log.warning("drain.not_awaited", node=self.order.node, delayed_by=delaying, volumes=list(attached))
         return None
@@ -314,6 +314,11 @@ class NodeDrain:
     def _left(self) -> list[Pod]:
         """Those who must go first, by the cache."""
         return self._awaited(self._tools.cluster.residents.of(self.order.node))
+
+    def _staying_volumes(self) -> frozenset[str]:
+        """What the pods use that are still here once all others have gone: nobody waits for them."""
+        cluster = self._tools.cluster
+        return cluster.volumes_of(cluster.residents.of(self.order.node))
 
     def _awaited(self, pods: Sequence[Pod]) -> list[Pod]:
         node = self._node()

@@ -1,11 +1,14 @@
 """Volumes: waits until the disks of a drained node are detached, so that their pods start elsewhere at once.
 
 An instance that is terminated with disks attached lets go of them minutes
-later. Read on demand, as drains are rare. Without the permission nobody waits,
-and that is told once.
+later. Nobody waits for disks of pods that stay until the end, as those of
+DaemonSets do. Read on demand, as drains are rare. Without the permission
+nobody waits at all, and that is told once.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Collection
 
 import anyio
 import msgspec
@@ -54,13 +57,20 @@ class Volumes:
         self._api = api
         self._told = False
 
-    async def wait_detached(self, node: NodeName, until: float) -> tuple[str, ...]:
-        """Wait for the node's volumes; return those still attached at `until`, a moment of anyio's clock."""
+    async def wait_detached(
+        self, node: NodeName, until: float, staying: Callable[[], Collection[str]]
+    ) -> tuple[str, ...]:
+        """Wait for the node's volumes; return those still attached at `until`, a moment of anyio's clock.
+
+        `staying` names the PersistentVolumes that pods on the node go on using; looked at each time anew.
+        """
         pause = _FIRST_PAUSE
         left: tuple[str, ...] = ()
         while True:
             try:
-                left = tuple(await self._attached(node))
+                attached = await self._attached(node)
+                stay = staying()
+                left = tuple(name for name in attached if name not in stay)
             except KubernetesError as error:
                 if error.status in _UNAVAILABLE:
                     self._tell(error)

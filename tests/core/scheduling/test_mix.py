@@ -28,6 +28,6 @@ def test_carried_out_the_plan_launches_nothing_more(pods: int) -> None:
 def test_every_promise_is_kept_in_the_order_of_the_plan() -> None:
     world = mixed_world(60)
     layout = lay_out(world)
-    order = [pod for _, pods in layout.turns() for pod in pods]
+    order = [pod for pods in layout.turns() for pod in pods]
     _, left = play(world, layout, order)
     assert not left

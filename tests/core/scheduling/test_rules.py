@@ -179,6 +179,17 @@ def test_a_zone_that_aws_picks_is_no_promise() -> None:
     assert whys(plan(world), "new") == {"ZoneNotChosen"}
 
 
+def test_a_daemonset_that_the_pods_of_a_zone_repel_keeps_nobody_off_a_new_node() -> None:
+    agent = DaemonSet(
+        namespace="shop", name="agent", uid=Uid("agent"), spec=spec("10m", "1Mi", **apart(ZONE_LABEL, app("db")))
+    )
+    zones, full = (group(zones=[A]), group("spot-b", zones=[B])), [runs("a-1", DB), pod(node="a-1", cpu="3900m")]
+    new = pod("new", labels=DB, cpu="2")
+    there = plan(snapshot(groups=zones, nodes=(node("a-1"),), daemonsets=(agent,), pods=[*full, new]))
+    assert [(launch.group, launch.count) for launch in there.launches] == [("spot-a", 1)]
+    assert not plan(snapshot(groups=zones, daemonsets=(agent,), pods=[new])).launches
+
+
 def test_a_pod_is_placed_beside_the_daemonset_of_a_new_node_and_away_from_it() -> None:
     agent = DaemonSet(namespace="shop", name="agent", uid=Uid("agent"), spec=spec("10m", "1Mi"), labels=DB)
     world = snapshot(groups=(group(),), daemonsets=(agent,), pods=[pod("new", **near(HOSTNAME_LABEL, app("db")))])

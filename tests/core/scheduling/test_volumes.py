@@ -3,70 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
 from autoscaler.core.decision import Decision, Outcome
-from autoscaler.core.model import ZONE_LABEL, LaunchMethod, NodeName, Pod
+from autoscaler.core.model import ZONE_LABEL, LaunchMethod, NodeName
 from autoscaler.core.planner import plan
 from autoscaler.core.podspec import ClaimRef, LabelSelector, NodeTerm, Requirement
 from autoscaler.core.storage import (
-    NO_PROVISIONER,
     AttachLimits,
     Capacity,
-    Claim,
     Storage,
     StorageClass,
     Volume,
 )
 from tests.builders import ZONES, group, node, pod, pods, snapshot
-
-A, B, C = ZONES
-EBS = "ebs.csi.aws.com"
-GI = 2**30
-LOCAL = StorageClass(name="local", provisioner=NO_PROVISIONER, waits=True)
-
-
-def within(*zones: str, key: str = ZONE_LABEL) -> tuple[NodeTerm, ...]:
-    return (NodeTerm((Requirement(key, "In", zones),)),)
-
-
-def storage(
-    *claims: Claim, volumes: tuple[Volume, ...] = (), classes: tuple[StorageClass, ...] = (), **fields: Any
-) -> Storage:
-    known = (StorageClass(name="ebs", provisioner=EBS, waits=True), StorageClass(name="now", provisioner=EBS), *classes)
-    return Storage(
-        claims={one.key: one for one in claims},
-        volumes={one.name: one for one in volumes},
-        classes={one.name: one for one in known},
-        **fields,
-    )
-
-
-def claim(name: str = "data", **fields: Any) -> Claim:
-    return Claim(namespace="shop", name=name, **{"storage_class": "ebs", "size": 10 * GI, **fields})
-
-
-def bound(name: str = "data", volume: str = "pv-1", **fields: Any) -> Claim:
-    return claim(name, volume=volume, is_bound=True, **fields)
-
-
-def user(name: str = "db-0", *claims: str, **fields: Any) -> Pod:
-    return pod(name, claims=tuple(ClaimRef(each) for each in claims or ("data",)), **fields)
-
-
-def launched(decision: Decision) -> list[tuple[str, int]]:
-    return sorted((launch.zone or "any", launch.count) for launch in decision.launches)
-
-
-def whys(decision: Decision, name: str = "db-0") -> set[str]:
-    verdict = decision.verdicts[next(key for key in decision.verdicts if key.name == name)]
-    return {str(one.why) for one in next(iter(verdict.objections.values()), ())}
-
-
-def decide(kept: Storage, *pending: Pod, **fields: Any) -> Decision:
-    return plan(snapshot(**{"groups": (group(),), "pods": pending or (user(),), "storage": kept, **fields}))
+from tests.core.scheduling.claims import (
+    EBS,
+    GI,
+    LOCAL,
+    A,
+    B,
+    C,
+    bound,
+    claim,
+    decide,
+    launched,
+    storage,
+    user,
+    whys,
+    within,
+)
 
 
 @pytest.mark.parametrize(
@@ -173,24 +140,6 @@ def test_a_claim_for_one_pod_is_used_by_one_pod() -> None:
     assert whys(decision) == {"Volume"}
 
 
-def test_nodes_attach_only_so_many_volumes() -> None:
-    claims = [claim(f"data-{n}") for n in range(6)]
-    limits = {NodeName("n-1"): AttachLimits(node=NodeName("n-1"), limits={EBS: 3})}
-    using = pod("runs", claims=(ClaimRef("data-0"),), node=NodeName("n-1"), cpu="100m")
-    pending = [user(f"db-{n}", f"data-{n}", cpu="100m") for n in range(1, 6)]
-    decision = decide(storage(*claims, limits=limits), using, *pending, nodes=(node("n-1"),))
-    assert Counter(str(one.outcome) for one in decision.verdicts.values()) == {"fits-existing": 2, "launch": 3}
-    assert sum(launch.count for launch in decision.launches) == 1  # a new m5.xlarge takes three, as the known one does
-
-
-def test_a_pod_with_more_volumes_than_a_node_attaches_has_no_hope() -> None:
-    claims = [claim(f"data-{n}") for n in range(4)]
-    limits = {NodeName("n-1"): AttachLimits(node=NodeName("n-1"), limits={EBS: 3})}
-    many = user("db-0", *(one.name for one in claims))
-    decision = decide(storage(*claims, limits=limits), many, nodes=(node("n-1"),))
-    assert whys(decision) == {"VolumeLimit"}
-
-
 @pytest.mark.parametrize(("size", "zones"), [(10, [C]), (50, [])])
 def test_a_driver_that_reports_its_capacity_is_believed(size: int, zones: list[str]) -> None:
     reach = LabelSelector((Requirement(ZONE_LABEL, "In", (C,)),))
@@ -205,3 +154,57 @@ def test_replicas_that_share_a_volume_stay_one_class() -> None:
     decision = plan(snapshot(groups=(group(),), storage=kept, pods=pods(8, claims=(ClaimRef("data"),))))
     assert launched(decision) == [(B, 1)]
     assert {str(one.outcome) for one in decision.verdicts.values()} == {"launch"}
+
+
+def test_a_claim_that_one_pod_may_use_is_not_the_ephemeral_volume_of_that_name() -> None:
+    """Only claims that are named in the pod count as used, whatever an ephemeral volume is called."""
+    running = pod("runs", claims=(ClaimRef("data", ephemeral=True),), node=NodeName("n-1"))
+    kept = storage(bound(access_modes=("ReadWriteOncePod",)), volumes=(Volume(name="pv-1"),))
+    assert fitting(decide(kept, running, user(), nodes=(node("n-1"),))) == ["n-1"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_ephemeral", "zones"),
+    [
+        ({ZONE_LABEL: C}, True, [A]),
+        ({ZONE_LABEL: f"{B} __ {C}"}, False, [B]),
+        ({ZONE_LABEL: f"{C}__"}, False, [A]),
+        ({ZONE_LABEL: ""}, False, [A]),
+        ({"failure-domain.beta.kubernetes.io/region": "eu-west-3", ZONE_LABEL: C}, False, [C]),
+        ({"topology.kubernetes.io/region": "us-east-1"}, False, []),
+    ],
+    ids=["ephemeral", "blanks", "an empty part", "empty", "region", "other region"],
+)
+def test_the_zone_labels_of_a_volume(labels: dict[str, str], is_ephemeral: bool, zones: list[str]) -> None:
+    name = "db-0-data" if is_ephemeral else "data"
+    one = pod("db-0", claims=(ClaimRef("data", ephemeral=is_ephemeral),))
+    kept = storage(bound(name, owner=one.uid), volumes=(Volume(name="pv-1", labels=labels),))
+    assert launched(decide(kept, one)) == [(zone, 1) for zone in zones]
+
+
+@pytest.mark.parametrize(
+    ("migrated", "fits"),
+    [
+        ((), ["n-1"]),
+        (("kubernetes.io/aws-ebs",), ["n-2"]),
+        (("kubernetes.io/gce-pd",), ["n-1"]),
+    ],
+    ids=["not migrated", "migrated", "another plugin"],
+)
+def test_where_the_driver_took_over_its_words_count(migrated: tuple[str, ...], fits: list[str]) -> None:
+    """On a node whose CSINode says so; n-1 has the label of the plugin, n-2 that of the driver."""
+    disk = Volume(name="pv-1", plugin="kubernetes.io/aws-ebs", terms=within("z"), migrated_terms=within("z", key=EBS))
+    nodes = (node("n-1", zone="z"), node("n-2", labels={EBS: "z"}))
+    limits = {each.name: AttachLimits(node=each.name, migrated=frozenset(migrated)) for each in nodes}
+    assert fitting(decide(storage(bound(), volumes=(disk,), limits=limits), nodes=nodes)) == fits
+
+
+def test_the_name_of_the_node_is_no_part_of_a_volume_s_affinity() -> None:
+    here = Requirement("metadata.name", "In", ("n-1",)), Requirement("metadata.name", "NotIn", ("n-1",))
+    for requirement, fits in zip(here, ([], ["n-1"]), strict=True):
+        disk = Volume(name="pv-1", terms=(NodeTerm(fields=(requirement,)),))
+        assert fitting(decide(storage(bound(), volumes=(disk,)), nodes=(node("n-1"),), groups=())) == fits
+
+
+def fitting(decision: Decision) -> list[str]:
+    return [str(one.node) for one in decision.verdicts.values() if one.node is not None]
