@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	&& { command -v "$$p"; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help venv demo test controlplane fidelity lint bench lock format
+.PHONY: help venv demo kind test controlplane fidelity lint bench lock format
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ venv: ## set up .venv: packages as locked, this project, kubectl and helm
 
 demo: venv ## play a capacity crisis and the return to spot on loopback: no account, no Docker
 	@$(BIN)/autoscaler demo $(ARGS)
+
+kind: ## a kind cluster with image, chart and an emulated AWS; needs Docker and kind
+	@deploy/kind/up.sh
 
 test: venv ## all tests (ARGS go to pytest)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -1,4 +1,4 @@
-"""The command line: `autoscaler run | demo | simulate | snapshot`.
+"""The command line: `autoscaler run | demo | simulate | snapshot | selftest`.
 
 Every command is imported when it is called, so that `--help` and `simulate`
 start at once. Exit codes: 0 done, 1 it failed, 2 the flags or the input
@@ -23,6 +23,7 @@ Commands:
   demo      a cluster and an AWS of its own on this machine; plays a capacity crisis
   simulate  one decision, offline, from what kubectl and aws printed
   snapshot  writes what `simulate` reads from a live cluster and account
+  selftest  one launch on a real account, ended at once: does AWS answer as this program assumes?
 
 `autoscaler COMMAND --help` lists the flags of a command, `autoscaler --version` prints the version.
 """
@@ -73,11 +74,21 @@ def _snapshot(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     return write_snapshot(config, inputs)
 
 
+def _selftest(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    from autoscaler.config import parse_selftest
+
+    config, inputs = parse_selftest(arguments, environment)
+    from autoscaler.selftest import run_selftest
+
+    return run_selftest(config, inputs)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str], Mapping[str, str]], int]] = {
     "run": _run,
     "demo": _demo,
     "simulate": _simulate,
     "snapshot": _snapshot,
+    "selftest": _selftest,
 }
 
 

@@ -29,11 +29,16 @@ def is_unserved(error: AwsError) -> bool:
     return error.status in _UNSERVED or (error.code == UNREADABLE and error.status == 500)
 
 
+def is_denied(error: AwsError) -> bool:
+    """Tell whether the caller may not do this; a later call may be refused for another reason."""
+    return error.code.lower().startswith(_DENIED)
+
+
 def kind_of(error: AwsError, *, launching: bool = False) -> RefusalKind:
     """Classify an error; of LaunchInstances (`launching`) a denial means that the group needs the other method."""
     if error.code == BACKOFF:
         return RefusalKind.THROTTLED
-    if launching and (is_unserved(error) or error.code.lower().startswith(_DENIED)):
+    if launching and (is_unserved(error) or is_denied(error)):
         return RefusalKind.NO_LAUNCH_API
     kind = classify(error.code, str(error))
     if may_have_happened(error) and kind in (RefusalKind.UNKNOWN, RefusalKind.CONFIGURATION):

@@ -9,7 +9,7 @@ Endpoints, credentials and region come from where AWS's own tools take them.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -43,10 +43,12 @@ class AwsSettings:
 
     `endpoints` by service (autoscaling, ec2, eks) override AWS_ENDPOINT_URL
     and its per-service forms. `call_timeout` bounds one call, whatever hangs.
+    Only what is in `services` can be called.
     """
 
     region: str | None = None
     endpoints: Mapping[str, str] = field(default_factory=dict)
+    services: Sequence[str] = SERVICES
     connect_timeout: float = 5.0
     call_timeout: float = 30.0
 
@@ -140,7 +142,7 @@ async def connect(settings: AwsSettings, observe: Observe | None = None) -> Asyn
     )
     async with AsyncExitStack() as stack:
         clients = {}
-        for service in SERVICES:
+        for service in settings.services:
             endpoint = settings.endpoints.get(service)
             client = session.create_client(service, region_name=region, config=config, endpoint_url=endpoint)
             clients[service] = await stack.enter_async_context(client)

@@ -5,8 +5,8 @@ and keys follow from the declaration. Importing this package is cheap: pydantic
 and YAML come in when there is something to read.
 """
 
-from autoscaler.config.config import Config, SimulateInputs, SnapshotInputs
-from autoscaler.config.parse import ConfigError, parse_run, parse_simulate, parse_snapshot
+from autoscaler.config.config import Config, SelftestInputs, SimulateInputs, SnapshotInputs
+from autoscaler.config.parse import ConfigError, parse_run, parse_selftest, parse_simulate, parse_snapshot
 from autoscaler.config.values import Dry, MinMax, NodesSpec
 
 __all__ = [
@@ -15,9 +15,11 @@ __all__ = [
     "Dry",
     "MinMax",
     "NodesSpec",
+    "SelftestInputs",
     "SimulateInputs",
     "SnapshotInputs",
     "parse_run",
+    "parse_selftest",
     "parse_simulate",
     "parse_snapshot",
 ]

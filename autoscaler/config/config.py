@@ -76,9 +76,18 @@ class SnapshotInputs:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class SelftestInputs:
+    """The trial."""
+
+    group: str = flag("", "Auto Scaling group in which one instance is launched and terminated")
+    output: File = flag(None, "file for every reply; made new, by default selftest-GROUP-TIME.jsonl here")
+
+
 FLAGS: dict[str, Flag] = table(
     GroupFlags, LimitFlags, ScaleUpFlags, ScaleDownFlags, ModeFlags, PaceFlags, ClusterFlags, DrainFlags, AwsFlags,
     TellingFlags,
 )  # fmt: skip
 SIMULATE_FLAGS = table(SimulateInputs)
 SNAPSHOT_FLAGS = table(SnapshotInputs)
+SELFTEST_FLAGS = table(SelftestInputs)

@@ -22,7 +22,7 @@ enforce-node-group-min-size fastpath-binpacking-enabled force-delete-failed-node
 frequent-loops-enabled gce-expander-ephemeral-storage-support log-json-split-stream log-text-split-stream logtostderr
 max-node-skip-eval-time-tracker-enabled node-autoprovisioning-enabled node-removal-latency-tracking-enabled one-output
 parallel-drain parallel-scale-up profiling regional salvo-scale-up scaleup-simulation-for-skipped-node-groups-enabled
-scale-from-unschedulable scale-up-from-zero skip-headers skip-log-headers write-status-configmap
+scale-from-unschedulable scale-up-from-zero skip-headers skip-log-headers
 """
 _WITH_VALUE = """
 check-capacity-processor-instance check-capacity-provisioning-request-batch-timebox

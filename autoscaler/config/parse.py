@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from autoscaler.config.config import FLAGS, SIMULATE_FLAGS, SNAPSHOT_FLAGS, Config, SimulateInputs, SnapshotInputs
+from autoscaler.config.config import (
+    FLAGS,
+    SELFTEST_FLAGS,
+    SIMULATE_FLAGS,
+    SNAPSHOT_FLAGS,
+    Config,
+    SelftestInputs,
+    SimulateInputs,
+    SnapshotInputs,
+)
 from autoscaler.config.declare import Flag
 from autoscaler.config.rules import RULES, WHOLE_ACCOUNT, Rule, contradictions
 from autoscaler.config.sources import (
@@ -27,7 +36,7 @@ from autoscaler.config.usage import usage
 from autoscaler.config.values import render
 from autoscaler.errors import AutoscalerError
 
-Inputs = TypeVar("Inputs", SimulateInputs, SnapshotInputs)
+Inputs = TypeVar("Inputs", SelftestInputs, SimulateInputs, SnapshotInputs)
 
 
 class ConfigError(AutoscalerError):
@@ -63,6 +72,11 @@ SIMULATE = Command(
     SIMULATE_FLAGS,
 )
 SNAPSHOT = Command("snapshot", "Write the files that `simulate` reads, from a live cluster.", SNAPSHOT_FLAGS)
+SELFTEST = Command(
+    "selftest",
+    "Launch one instance on a real account, compare AWS's replies with what this program assumes, and terminate it.",
+    SELFTEST_FLAGS,
+)
 
 
 def parse_run(arguments: Sequence[str], environment: Mapping[str, str]) -> Config:
@@ -88,6 +102,14 @@ def parse_simulate(arguments: Sequence[str], environment: Mapping[str, str]) -> 
 def parse_snapshot(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Config, SnapshotInputs]:
     """Read settings and output of `snapshot`. Errors as `parse_run`."""
     return _with_inputs(SnapshotInputs, SNAPSHOT, *_read(SNAPSHOT, arguments, environment))
+
+
+def parse_selftest(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[Config, SelftestInputs]:
+    """Read the settings of `selftest`. Errors as `parse_run`."""
+    values, faults = _read(SELFTEST, arguments, environment)
+    if not values.get("group") and not any(fault.startswith("flag --group") for fault in faults):
+        faults.append("flag --group: needed")
+    return _with_inputs(SelftestInputs, SELFTEST, values, faults)
 
 
 def _with_inputs(

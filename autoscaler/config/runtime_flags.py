@@ -62,7 +62,11 @@ class ClusterFlags:
     kube_client_qps: Rate = flag(50.0, "requests a second")
     kube_client_burst: PositiveCount = flag(100, "requests at once")
     namespace: str = flag("kube-system", "where the ConfigMaps and the lease live")
-    status_config_map_name: str = flag("cluster-autoscaler-status", "ConfigMap that carries the cluster's events")
+    write_status_configmap: Switch = flag(True, "keep the status ConfigMap")
+    status_config_map_name: str = flag(
+        "cluster-autoscaler-status",
+        "ConfigMap for the status, in cluster-autoscaler's layout, and for events",
+    )
     record_duplicated_events: Switch = flag(False, "write equal events again within five minutes")
     leader_elect: Switch = flag(True, "hold a lease before acting")
     leader_elect_lease_duration: PositiveSpan = flag(15 * SECOND, "how long others wait for a silent leader")

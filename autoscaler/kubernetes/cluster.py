@@ -2,8 +2,9 @@
 
 `view` is cheap and frozen: tuples of shared values, as they are at this
 moment. `generation` changes with what a pass could decide differently on; a
-heartbeat does not count. A pass must first ask `stale`: what is not synced,
-or silent for too long, must not be acted upon.
+heartbeat does not count. `urgent` changes with what somebody waits for: not
+with the coming and going of pods that have their nodes. A pass must first ask
+`stale`: what is not synced, or silent for too long, must not be acted upon.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ class ClusterCache:
 
     def __init__(self, api: Api, settings: ClusterSettings) -> None:
         self.generation = 0
+        self.urgent = 0
         self.tiers = Tiers()
         self.config_fault: ConfigFault | None = None
         self.operator = OperatorPolicy()
@@ -112,9 +114,9 @@ class ClusterCache:
         self.config_maps = Reflector(api, config, pace, self._config_changed)
         policy = kinds.config_map(settings.namespace, POLICY_CONFIG_MAP)
         self.policies = Reflector(api, policy, pace, self._policy_changed)
-        self.budgets = Reflector(api, kinds.BUDGETS, pace, self._value_changed)
+        self.budgets = Reflector(api, kinds.BUDGETS, pace, self._follower_changed)
         self.workloads = tuple(
-            Reflector(api, self._workloads(kind, interner), pace, self._value_changed) for kind in kinds.WORKLOADS
+            Reflector(api, self._workloads(kind, interner), pace, self._follower_changed) for kind in kinds.WORKLOADS
         )
         self.storage = tuple(Reflector(api, kind, pace, self._value_changed) for kind in kinds.STORAGE)
         services = [kinds.SERVICES] if settings.schedulers.derives_selectors else []
@@ -201,8 +203,9 @@ class ClusterCache:
             await self._waiting.wait()
         return self.generation
 
-    def _wake(self) -> None:
+    def _wake(self, *, is_urgent: bool = True) -> None:
         self.generation += 1
+        self.urgent += is_urgent
         if self._waiting is not None:
             self._waiting.set()
             self._waiting = None
@@ -220,7 +223,7 @@ class ClusterCache:
         else:
             relevant = _pod_facts(before) != _pod_facts(after)
         if relevant:
-            self._wake()
+            self._wake(is_urgent=_waits(before) or _waits(after))
 
     def _node_changed(self, before: Node | None, after: Node | None) -> None:
         if before is None or after is None or _node_facts(before) != _node_facts(after):
@@ -234,6 +237,11 @@ class ClusterCache:
     def _value_changed(self, before: object, after: object) -> None:
         if before != after:
             self._wake()
+
+    def _follower_changed(self, before: object, after: object) -> None:
+        """What follows the pods as they come and go: budgets' allowances, numbers of replicas."""
+        if before != after:
+            self._wake(is_urgent=False)
 
     def _config_changed(self, before: ConfigMap | None, after: ConfigMap | None) -> None:
         """Take over new tiers; what cannot be read leaves the last good ones and becomes a fault."""
@@ -279,6 +287,10 @@ def _read_tiers(config: ConfigMap | None) -> Tiers:
     if "priorities" not in config.data:
         raise PolicyError("the key priorities is missing")
     return parse_priorities(config.data["priorities"])
+
+
+def _waits(pod: Pod | None) -> bool:
+    return pod is not None and pod.node is None and pod.unschedulable_since is not None
 
 
 def _pod_facts(pod: Pod) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ Holds the memory of refusals (its form is `core/scaleup/capacity_state`'s), when
 each instance was first seen, and what scale-down remembers. What cannot be
 read is ignored with a warning, what is too much loses its oldest part, and
 what cannot be written is counted and tried again: no pass ever waits for it.
-Each write replaces exactly the version that was read, and asks the fence before.
+How one version replaces another stands in `own_map`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.capacity_state import CapacityStateError
 from autoscaler.errors import KubernetesError
+from autoscaler.kubernetes.own_map import OwnMap
 from autoscaler.kubernetes.transport import Api
 
 log = structlog.get_logger()
@@ -41,7 +42,6 @@ _AWAY = timedelta(minutes=15)  # after which nobody knows whether a node was nee
 _READ_PAUSE = 2.0
 _ANSWER_SECONDS = 10.0
 _LAST_SECONDS = 5.0  # for the write at the end
-_CONFLICT, _NOT_FOUND = 409, 404
 _REFUSED = frozenset({400, 403, 405, 422})  # asking again does not help
 
 
@@ -60,13 +60,8 @@ class StateStore:
     def __init__(self, api: Api, namespace: str, may_write: Callable[[], bool] = lambda: True) -> None:
         self.written = 0
         self.failed = 0
-        self._api = api
         self._namespace = namespace
-        self._may_write = may_write
-        self._collection = f"/api/v1/namespaces/{namespace}/configmaps"
-        self._path = f"{self._collection}/{STATE_CONFIG_MAP}"
-        self._metadata: dict[str, Any] | None = None  # of the object as last seen; None: there is none
-        self._stored: dict[str, str] | None = None  # what stands in it, as far as we know
+        self._map = OwnMap(api, namespace, STATE_CONFIG_MAP, may_write)
         self._told = ""
 
     async def load(self) -> SavedState:
@@ -79,7 +74,7 @@ class StateStore:
             fault = f"no answer within {_ANSWER_SECONDS:g} s"
             with anyio.move_on_after(_ANSWER_SECONDS):
                 try:
-                    return _read_state(await self._read())
+                    return _read_state(await self._map.read())
                 except KubernetesError as error:
                     fault = str(error)
                     if error.status in _REFUSED:
@@ -91,12 +86,12 @@ class StateStore:
     async def save(self, state: SavedState) -> bool:
         """Write the state if it changed, and tell whether it stands there now. Never raises."""
         data = _write_state(state)
-        if data == self._stored:
+        if data == self._map.stored:
             return True
         fault = f"no answer within {_ANSWER_SECONDS:g} s"
         with anyio.move_on_after(_ANSWER_SECONDS):
             try:
-                if not await self._write(data):
+                if not await self._map.write(data):
                     return False
             except KubernetesError as error:
                 fault = str(error)
@@ -127,55 +122,6 @@ class StateStore:
         while True:
             await anyio.sleep(SAVE_INTERVAL)
             await self.save(read())
-
-    async def _read(self) -> dict[str, str]:
-        """Look at the ConfigMap; a missing one is empty. Raises KubernetesError."""
-        try:
-            body = await self._api.get_bytes(self._path)
-        except KubernetesError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            self._metadata, self._stored = None, None
-            return {}
-        return self._observe(body)
-
-    def _observe(self, body: bytes) -> dict[str, str]:
-        try:
-            document = msgspec.json.decode(body, type=dict[str, Any])
-            data = msgspec.convert(document.get("data") or {}, dict[str, str])
-            self._metadata = msgspec.convert(document.get("metadata"), dict[str, Any])
-        except msgspec.DecodeError as error:
-            raise KubernetesError(0, "Undecodable", f"ConfigMap {self._path}: {error}") from error
-        self._stored = data
-        return data
-
-    async def _write(self, data: Mapping[str, str]) -> bool:
-        """Put the data in the place of what was seen, once more if that had changed meanwhile.
-
-        Returns False when the fence forbids it, also between the two tries: a
-        process that no longer leads never overwrites its successor's state.
-        """
-        if not self._may_write():
-            return False
-        try:
-            self._observe(await self._send(data))
-        except KubernetesError as error:
-            if error.status not in (_CONFLICT, _NOT_FOUND):
-                raise
-            await self._read()
-            if not self._may_write():
-                return False
-            self._observe(await self._send(data))
-        return True
-
-    async def _send(self, data: Mapping[str, str]) -> bytes:
-        document: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "data": data}
-        if self._metadata is None:
-            labels = {"app.kubernetes.io/managed-by": "priority-autoscaler"}
-            document["metadata"] = {"name": STATE_CONFIG_MAP, "namespace": self._namespace, "labels": labels}
-            return await self._api.send("POST", self._collection, document)
-        document["metadata"] = self._metadata
-        return await self._api.send("PUT", self._path, document)
 
     def _tell(self, event: str, fault: str) -> None:
         """Log a fault, once for as long as it stays the same."""

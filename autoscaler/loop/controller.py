@@ -73,6 +73,7 @@ class Controller:
             return False
         if done:
             self._gauges.health.note_success(clock.monotonic())
+            self._pace.rest(self._passes.effort)
         return done
 
     async def _wait(self, seen: object) -> float | None:

@@ -80,6 +80,7 @@ class Pass:
         self._jitter = jitter
         self._calls = anyio.CapacityLimiter(PARALLEL_CALLS)
         self.next_at: datetime | None = None  # when the last decision changes by itself
+        self.effort = 0.0  # seconds that the last pass took, without those in which others worked for it
 
     async def run(self, rung_at: float | None = None) -> bool:
         """Run one pass; return False when there was no sight to decide on.
@@ -119,6 +120,7 @@ class Pass:
             moments = (decision.next_at, clock.now() + REMOVAL_RETRY if refused else None)
             self.next_at = min((moment for moment in moments if moment is not None), default=None)
             voice.passed(_report(course, report, is_dry=hands is None))
+            self.effort = sum(seconds for name, seconds in course.phases.items() if name != "act")
             return True
 
     async def _launch(

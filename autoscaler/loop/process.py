@@ -41,8 +41,10 @@ from autoscaler.kubernetes.events import EventRecorder
 from autoscaler.kubernetes.lease import Elector, LeaseSettings, own_identity
 from autoscaler.kubernetes.scheduler_config import read_scheduler_config
 from autoscaler.kubernetes.state import SavedState, StateStore
+from autoscaler.kubernetes.status_map import StatusMap
 from autoscaler.kubernetes.transport import Api, KubernetesSettings
 from autoscaler.kubernetes.transport import connect as connect_kubernetes
+from autoscaler.loop.board import Board
 from autoscaler.loop.breakers import Breakers
 from autoscaler.loop.controller import Controller, Gauges
 from autoscaler.loop.drains import Drainer, DrainParts
@@ -196,6 +198,7 @@ class Process:
                 max_startup=config.max_startup_time,
             )
         )
+        self.board = self._board(links.api)
         self.speaker = self._speaker()
         self.drainer = self._drainer(links.api, self.speaker)
         senses = Senses(
@@ -288,6 +291,14 @@ class Process:
         """The fence: asked immediately before every write to AWS."""
         return self.elector is None or self.elector.is_leading()
 
+    def _board(self, api: Api) -> Board | None:
+        """The status ConfigMap is the leader's: a dry run leads nothing."""
+        config = self._config
+        if config.dry_run or not config.write_status_configmap:
+            return None
+        paper = StatusMap(api, config.namespace, config.status_config_map_name, self._may_write)
+        return Board(paper, self.sight, self._metrics)
+
     def _speaker(self) -> Speaker:
         namespace = self._config.namespace
         anchors = Anchors(
@@ -301,6 +312,7 @@ class Process:
             anchors=anchors,
             cluster=self.cluster,
             recorder=None if self._config.dry_run else self.recorder,
+            board=self.board,
         )
 
     async def start(self, tasks: TaskGroup) -> None:
@@ -334,6 +346,8 @@ class Process:
         async with self.store.kept(self._bequest), anyio.create_task_group() as tasks:
             tasks.start_soon(self.follower.run)
             tasks.start_soon(self.drainer.run)
+            if self.board is not None:
+                tasks.start_soon(self.board.run)
             await self.controller.run()
 
     def _bequest(self) -> SavedState:
@@ -342,10 +356,14 @@ class Process:
         return SavedState(capacity=ledger.memory, first_seen=self.source.first_seen, scale_down=ledger.scale_down)
 
     async def _ring_for_cluster(self) -> None:
-        seen = None
+        seen, urgent = None, self.cluster.urgent
         while True:
             seen = await self.cluster.wait_change(seen)
-            self.pace.ring()
+            if self.cluster.urgent != urgent:
+                urgent = self.cluster.urgent
+                self.pace.ring()
+            else:
+                self.pace.murmur()
 
     async def _measure(self) -> None:
         """Keep the figures about caches and events current."""

@@ -19,6 +19,7 @@ from autoscaler.core.model import GroupFault, GroupName, NodeGroup
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
+from autoscaler.loop.board import Board
 from autoscaler.metrics import Metrics, series
 from autoscaler.publish.drains import DrainTeller
 from autoscaler.publish.events import WARNING, Anchors, Event, event
@@ -40,6 +41,7 @@ class Speaker:
     anchors: Anchors
     cluster: ClusterCache
     recorder: EventRecorder | None
+    board: Board | None = None  # of the status ConfigMap, where it is kept
     _alone: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     _reasons: tuple[str, ...] = ()
     _faults: Mapping[str, ConfigFault | None] = field(default_factory=dict)
@@ -59,6 +61,8 @@ class Speaker:
     def passed(self, report: PassReport) -> None:
         """Tell of a whole pass, and of configuration that it could not use."""
         self.publisher.tell_pass(report)
+        if self.board is not None:
+            self.board.take(report)
         self.record(self.drains.gates(report.last.decision))
         cluster = self.cluster
         faults = {"priorities": cluster.config_fault, "policy": cluster.policy_fault}

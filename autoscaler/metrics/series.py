@@ -343,6 +343,11 @@ EVENTS = Count(
     help="Kubernetes events; repeated ones within five minutes are left out, dropped ones could not be written",
     labels=(_label("result", ("sent", "repeated", "dropped")),),
 )
+STATUS_WRITES = Count(
+    name="priority_autoscaler_status_writes_total",
+    help="Writes of the status ConfigMap; a failed one stops nothing",
+    labels=(_label("result", ("written", "failed")),),
+)
 DRY_RUN = Level(name="priority_autoscaler_dry_run", help="1 when nothing is written")
 BUILD_INFO = Level(
     name="priority_autoscaler_build_info",

@@ -15,7 +15,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.mark.parametrize("command", ["run", "simulate", "snapshot"])
+@pytest.mark.parametrize("command", ["run", "simulate", "snapshot", "selftest"])
 def test_help_names_every_flag_and_imports_nothing_heavy(command: str) -> None:
     program = (
         f"import sys; from autoscaler.config import parse_{command} as parse\n"

@@ -203,6 +203,7 @@ def test_a_node_is_bought_and_given_back_under_the_charts_roles(own: Cluster, tm
         wait_for(lambda: without_kubelet(own) and not live(aws), "the node to be drained and given back")
         assert [node_of(each) for each in own.pods()] == ["base"]
         wait_for(lambda: own.events("ScaleDown"), "its event")
+        wait_for(lambda: "autoscalerStatus: Running" in status(own), "the status")
         anyio.run(save_again, tmp_path / "kubeconfig")
     rows = requests(own, rendering)
     assert not denied(rows)
@@ -216,6 +217,12 @@ async def save_again(kubeconfig: Path) -> None:
         store = StateStore(api, NAMESPACE)
         for name in ("i-1", "i-2"):
             assert await store.save(SavedState(first_seen={InstanceId(name): clock.now()}))
+
+
+def status(cluster: Cluster) -> str:
+    """What stands in the status ConfigMap."""
+    found = cluster.client.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/cluster-autoscaler-status")
+    return str(found["data"]["status"])
 
 
 def live(aws: AwsEmulator) -> list[str]:

@@ -74,6 +74,8 @@ def test_what_may_be_written() -> None:
         *(("", "configmaps", verb, name) for name in CONFIG_MAPS for verb in ("list", "watch")),
         ("", "configmaps", "get", STATE_CONFIG_MAP),
         ("", "configmaps", "update", STATE_CONFIG_MAP),
+        ("", "configmaps", "get", "cluster-autoscaler-status"),
+        ("", "configmaps", "update", "cluster-autoscaler-status"),
         ("", "configmaps", "create", ""),
         (*lease, "create", ""),
         *((*lease, verb, "cluster-autoscaler") for verb in ("get", "update", "watch")),
@@ -91,6 +93,19 @@ def test_a_dry_run_may_write_nothing() -> None:
 def test_another_lease_is_the_one_that_may_be_held() -> None:
     leases = {rule[3] for rule in render(file=VALUES / "everything.yaml").rules("Role") if rule[1] == "leases"}
     assert leases == {"", "other"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ({"status-config-map-name": "other-status"}, {STATE_CONFIG_MAP, "other-status"}),
+        ({"write-status-configmap": False}, {STATE_CONFIG_MAP}),
+        ({"dry-run": True}, {STATE_CONFIG_MAP}),
+    ],
+)
+def test_only_the_status_config_map_that_is_written_can_be(flags: dict[str, Any], names: set[str]) -> None:
+    rules = render({"extraArgs": flags, **LEAST}).rules("Role")
+    assert {name for _, resource, verb, name in rules if (resource, verb) == ("configmaps", "get")} == names
 
 
 def test_bindings_join_the_roles_to_the_service_account() -> None:

@@ -181,6 +181,25 @@ async def test_only_what_a_decision_can_hang_on_wakes() -> None:
         assert await wakes(NODES, "n1")
 
 
+async def test_pods_that_come_and_go_are_not_urgent_and_those_that_wait_are() -> None:
+    async with synced((PODS, pod("web-1")), (NODES, node("n1"))) as (server, cache):
+
+        async def hurries(change: dict[str, Any] | str) -> bool:
+            seen, urgent = cache.generation, cache.urgent
+            if isinstance(change, str):
+                server.delete(PODS, change)
+            else:
+                server.put(PODS, change)
+            await until(lambda: cache.generation != seen)
+            return cache.urgent != urgent
+
+        assert not await hurries(pod("web-1", "n1"))
+        assert not await hurries(pod("web-1", "n1", deletionTimestamp="2026-01-01T12:00:00Z"))
+        assert not await hurries("web-1")
+        assert await hurries(pod("web-2", "", UNSCHEDULABLE))
+        assert await hurries(pod("web-2", "n1"))
+
+
 async def test_waiting_for_a_change() -> None:
     async with synced((PODS, pod("web-1"))) as (server, cache):
         seen = cache.generation

@@ -56,6 +56,39 @@ def test_a_ring_while_nobody_waits_is_not_lost() -> None:
     assert run_in_virtual_time(story)
 
 
+def test_what_nobody_waits_for_waits_until_passes_have_rested() -> None:
+    async def story() -> list[tuple[float, object]]:
+        pace, found = Pace(RHYTHM), []
+        for seconds in (0.04, 0.5, 0.0):  # of the pass before
+            start = anyio.current_time()
+            pace.rest(seconds)
+            pace.murmur()
+            began = await pace.wait_burst(NEVER)
+            found.append((round(anyio.current_time() - start, 3), began))
+        return found
+
+    assert run_in_virtual_time(story) == [(2.0, None), (10.0, None), (0.0, None)]
+
+
+def test_a_ring_goes_before_rest_and_murmurs_do_not_shorten_its_burst() -> None:
+    async def story() -> tuple[float, bool]:
+        pace, start = Pace(RHYTHM), anyio.current_time()
+        pace.rest(1.0)
+        pace.murmur()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ring_at, pace, (1.0,))
+            tasks.start_soon(murmur_at, pace, 1.05)
+            began = await pace.wait_burst(NEVER)
+        return round(anyio.current_time() - start, 3), began is not None
+
+    assert run_in_virtual_time(story) == (1.1, True)
+
+
+async def murmur_at(pace: Pace, moment: float) -> None:
+    await anyio.sleep(moment)
+    pace.murmur()
+
+
 async def ring_at(pace: Pace, moments: tuple[float, ...]) -> None:
     last = 0.0
     for moment in moments:

@@ -17,6 +17,7 @@ def main() -> int:
     """Serve until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m autoscaler.emulator.aws", description="AWS on loopback")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--region", default="eu-west-3")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that every call takes")
     parser.add_argument("--no-launch-api", action="store_true", help="LaunchInstances answers as plain moto does")
@@ -27,6 +28,7 @@ def main() -> int:
     delays = Delays(given.launch_delay, given.boot_delay, given.terminate_delay, given.retry_delay)
     config = EmulatorConfig(
         region=given.region,
+        host=given.host,
         port=given.port,
         latency=given.latency,
         launch_api=not given.no_launch_api,

@@ -32,12 +32,13 @@ LAUNCH = "LaunchInstances"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorConfig:
-    """Port 0: any free one. `latency`: seconds that every call takes.
+    """Port 0: any free one. `latency`: seconds that every call takes. `host` is the address it listens on.
 
     Without `launch_api`, LaunchInstances gets what plain moto answers.
     """
 
     region: str = "eu-west-3"
+    host: str = "127.0.0.1"
     port: int = 0
     latency: float = 0.0
     launch_api: bool = True
@@ -61,7 +62,7 @@ class AwsEmulator:
         if config.latency:
             self.faults.set_latency("*", config.latency)
         self.control = Control(self.world, self.faults, self.journal, self.tokens)
-        self._server = _listen(config.port, self._serve)
+        self._server = _listen(config.host, config.port, self._serve)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name="aws-emulator", daemon=True
         )
@@ -227,7 +228,7 @@ def _service(environ: Environ) -> str:
     return parts[3] if len(parts) == 5 else ""
 
 
-def _listen(port: int, application: Callable[[Environ, StartResponse], Iterable[bytes]]) -> Any:
+def _listen(host: str, port: int, application: Callable[[Environ, StartResponse], Iterable[bytes]]) -> Any:
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Handler(WSGIRequestHandler):
@@ -238,4 +239,4 @@ def _listen(port: int, application: Callable[[Environ, StartResponse], Iterable[
         def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
             """Say nothing."""
 
-    return make_server("127.0.0.1", port, application, threaded=True, request_handler=Handler)
+    return make_server(host, port, application, threaded=True, request_handler=Handler)

@@ -53,3 +53,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "priority-autoscaler.leaseName" -}}
 {{- default "cluster-autoscaler" (index .Values.extraArgs "leader-elect-resource-name") -}}
 {{- end -}}
+
+{{/* Name of the status ConfigMap; empty where it is not written. */}}
+{{- define "priority-autoscaler.statusName" -}}
+{{- if and (include "priority-autoscaler.writes" .) (ne (toString (index .Values.extraArgs "write-status-configmap")) "false") -}}
+{{- default "cluster-autoscaler-status" (index .Values.extraArgs "status-config-map-name") -}}
+{{- end -}}
+{{- end -}}
