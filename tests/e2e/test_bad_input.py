@@ -30,16 +30,19 @@ def test_malformed_objects_are_counted_told_once_and_others_served() -> None:
             node = {"metadata": {"name": "odd"}, "spec": {}, "status": {"allocatable": {"cpu": "4", "memory": "lots"}}}
             stage.put_raw("nodes", "", "odd", node)
             for _ in range(3):
-                stage.put_raw("pods", "default", "unit", pod("unit", containers=[container("1Qi")]))
+                stage.put_raw("pods", "default", "list", pod("list", containers=[container(["1"])]))
             stage.deploy("web", 2)
             wait_for(lambda: stage.running("web") == 2, "the other pods to run")
             told = child.events("cache.object_malformed")
             assert sorted(line["object"] for line in told if line["object"] != "default/bare") == [
-                "default/early", "default/list", "default/shape", "default/unit", "odd",
+                "default/list", "default/shape", "odd",
             ]  # fmt: skip
             assert all(line["fault"] for line in told)
+            refused = {line["example"]: line["own_reasons"][0] for line in child.events("pods.not_served")}
+            assert "'banana' is no quantity" in refused["default/early"]
+            assert "'1Qi' is no quantity" in refused["default/unit"]
             wait_for(
-                lambda: metric(child, "priority_autoscaler_malformed_objects_total", kind="Pod") >= 7, "the counter"
+                lambda: metric(child, "priority_autoscaler_malformed_objects_total", kind="Pod") >= 5, "the counter"
             )
             assert metric(child, "priority_autoscaler_malformed_objects_total", kind="Node") >= 1
             assert len(stage.instances()) == 2
