@@ -195,6 +195,8 @@ class Simulation:
         if content.lstrip()[:1] in (b"{", b"["):
             try:
                 json.loads(content)
+            except RecursionError:
+                raise InputError(f"{path}: nested too deeply") from None
             except ValueError:
                 pass  # several documents in a row, or YAML in flow style
             else:
@@ -209,6 +211,8 @@ class Simulation:
         content = self._read(path)
         try:
             documents = [json.loads(content)]
+        except RecursionError:
+            raise InputError(f"{path}: nested too deeply") from None
         except ValueError:
             documents = _load_yaml(path, content)
         return tuple(aws_files.Input(str(path), document) for document in documents if document is not None)

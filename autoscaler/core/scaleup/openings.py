@@ -16,7 +16,7 @@ from autoscaler.core.scaleup.families import Family, spread_over_zones, water_fi
 from autoscaler.core.scaleup.offers import Caps, Offer
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.packing import Packing
-from autoscaler.core.scheduling.place import Run
+from autoscaler.core.scheduling.place import MANY, Run
 from autoscaler.core.scheduling.rules import Rules
 from autoscaler.core.scheduling.shelf import RunShelf
 from autoscaler.core.scheduling.tally import NO_LIMIT, Deed
@@ -86,11 +86,13 @@ class Opening:
         left = count - RunShelf(one, rules, (self.planned, self.packing)).put(count)
         while left > 0:
             opened: list[tuple[Offer, Run]] = []
+            most = rules.missing_hosts or MANY  # once there are enough, each may take more than one
             for offers, pods in self._shares(rules, hosts, left):
-                needed = -(-pods // max(per_node for _, per_node in offers))
+                needed = min(most, -(-pods // max(per_node for _, per_node in offers)))
                 for offer, nodes in spread_over_zones([o for o, _ in offers], needed, self.zones, self.caps):
                     opened.append((offer, self._open(offer, nodes)))
                     self.packing.add(opened[-1][1])
+                    most -= nodes
             placed = RunShelf(one, rules, (self.planned, self.packing)).put(left)
             self._give_back(opened)
             if not placed:

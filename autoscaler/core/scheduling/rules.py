@@ -102,6 +102,11 @@ class Rules:
         terms = (*self.wide.affinity, *self.per_node.affinity)
         return self.matches_itself and bool(terms) and not any(tally.total for tally in terms)
 
+    @property
+    def missing_hosts(self) -> int:
+        """How many hosts are lacking to the `minDomains` of a constraint; until they come the least count is 0."""
+        return max((max(0, one.min_domains - one.tally.domains) for one in self.per_node.spreads), default=0)
+
     def domains_of(self, node: NodeView) -> tuple[str | None, ...]:
         """The node's larger domains, as far as the rules look at them."""
         return tuple([tally.domain_of(node) for tally in self.wide.tallies])

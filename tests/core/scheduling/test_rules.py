@@ -179,6 +179,13 @@ def test_a_zone_that_aws_picks_is_no_promise() -> None:
     assert whys(plan(world), "new") == {"ZoneNotChosen"}
 
 
+def test_no_more_hosts_are_bought_than_min_domains_asks_for() -> None:
+    world = snapshot(
+        groups=(group(zones=[A]),), pods=pods(20, labels=WEB, cpu="10m", **even(HOSTNAME_LABEL, min_domains=3))
+    )
+    assert [launch.count for launch in plan(world).launches] == [3]
+
+
 def test_a_daemonset_that_the_pods_of_a_zone_repel_keeps_nobody_off_a_new_node() -> None:
     agent = DaemonSet(
         namespace="shop", name="agent", uid=Uid("agent"), spec=spec("10m", "1Mi", **apart(ZONE_LABEL, app("db")))
