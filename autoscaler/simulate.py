@@ -38,6 +38,7 @@ from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
 from autoscaler.kubernetes.scheduler_config import SchedulerConfigError, parse_scheduler_config
+from autoscaler.kubernetes.yaml_text import YamlFault, load_documents, one_line
 
 _TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)")
 _KEY_BEFORE = re.compile(rb"([A-Za-z]+)\"?\s*:\s*[\"']?$")  # `key: time`, in JSON or YAML
@@ -103,7 +104,7 @@ class Simulation:
         try:
             return read_cluster(files)
         except MalformedObjectError as error:
-            raise InputError(_one_line(error)) from None
+            raise InputError(one_line(error)) from None
 
     def _groups(self) -> tuple[NodeGroup, ...]:
         inputs, config = self._inputs, self._config
@@ -118,7 +119,7 @@ class Simulation:
         try:
             groups = aws_files.read_groups(files, selection, profile)
         except aws_files.InputError as error:
-            raise InputError(_one_line(error)) from None
+            raise InputError(one_line(error)) from None
         absent = sorted(selection.bounds.keys() - {group.name for group in groups})
         if absent:
             raise InputError(f"{inputs.asgs}: --nodes names {', '.join(absent)}, which the file does not hold")
@@ -144,7 +145,7 @@ class Simulation:
             try:
                 return parse_policy(self._read(path).decode())
             except (PolicyError, UnicodeDecodeError) as error:
-                raise InputError(f"{path}: {_one_line(error)}") from None
+                raise InputError(f"{path}: {one_line(error)}") from None
         found = cluster.config_map(self._config.namespace, POLICY_CONFIG_MAP)
         if found is None:
             return OperatorPolicy()
@@ -164,7 +165,7 @@ class Simulation:
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: {error}") from None
         except SchedulerConfigError as error:
-            raise InputError(_one_line(error)) from None
+            raise InputError(one_line(error)) from None
         self.warnings += [f"{path}: {warning}" for warning in read.warnings]
         return read.schedulers.knowing(cluster.services, cluster.workloads)
 
@@ -249,14 +250,6 @@ def _timestamps(content: bytes) -> Iterator[datetime]:
 
 def _load_yaml(path: Path, content: bytes) -> list[Any]:
     try:
-        return list(yaml.load_all(content, _Loader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark is not None else ""
-        raise InputError(f"{path}: {where}{getattr(error, 'problem', None) or _one_line(error)}") from None
-    except (RecursionError, ValueError) as error:
-        raise InputError(f"{path}: {_one_line(error) or 'nested too deeply'}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        return load_documents(content, _Loader)
+    except YamlFault as fault:
+        raise InputError(f"{path}: {fault}") from None

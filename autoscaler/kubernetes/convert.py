@@ -13,8 +13,6 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import yaml
-
 from autoscaler.core.model import InstanceId, Node, NodeName, Phase, Pod, Uid
 from autoscaler.core.podspec import Effect, Taint, Toleration
 from autoscaler.core.policy import PolicyError, Tiers
@@ -44,6 +42,7 @@ from autoscaler.kubernetes.wire import (
     WireTaint,
     WireToleration,
 )
+from autoscaler.kubernetes.yaml_text import YamlFault, load_document
 
 __all__ = [
     "NO_PRIORITY_CLASSES",
@@ -221,11 +220,9 @@ def parse_priorities(text: str) -> Tiers:
     Raises PolicyError that names what is wrong; one bad entry voids the whole map, as in cluster-autoscaler.
     """
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or "no YAML"
-        mark = getattr(error, "problem_mark", None)
-        raise PolicyError(f"{problem}, line {mark.line + 1}" if mark else str(problem)) from None
+        document = load_document(text)
+    except YamlFault as fault:
+        raise PolicyError(str(fault)) from None
     if not isinstance(document, dict) or not document:
         raise PolicyError("expected a mapping from integers to lists of regular expressions")
     priorities: dict[int, list[str]] = {}

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-import yaml
-
 from autoscaler.core.policy import PolicyError
 from autoscaler.core.scaledown.policy import Amount, DisruptionBudget, ScaleDownPolicy
 from autoscaler.core.window import parse_window
+from autoscaler.kubernetes.yaml_text import YamlFault, load_document
 
 CONFIG_MAP = "priority-autoscaler"
 KEY = "policy"
@@ -41,13 +40,9 @@ class OperatorPolicy:
 def parse_policy(text: str) -> OperatorPolicy:
     """Read the policy. Raises PolicyError with all faults, each with its path."""
     try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        raise PolicyError(f"{getattr(error, 'problem', None) or 'no YAML'}{where}") from None
-    except (RecursionError, ValueError) as error:
-        raise PolicyError(f"no YAML: {error}") from None
+        document = load_document(text)
+    except YamlFault as fault:
+        raise PolicyError(str(fault)) from None
     reader = _Reader()
     policy = reader.read(document)
     if reader.faults:

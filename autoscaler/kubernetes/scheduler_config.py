@@ -14,12 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from autoscaler.core.schedulers import Profile, Schedulers
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.scheduler_plugins import PluginSets
 from autoscaler.kubernetes.scheduler_terms import Entry, added_terms, default_spread
+from autoscaler.kubernetes.yaml_text import YamlFault, load_documents
 
 DEFAULT_SCHEDULER = "default-scheduler"
 _API = "kubescheduler.config.k8s.io/v1"
@@ -77,13 +76,9 @@ def read_scheduler_config(path: Path | None) -> SchedulerConfig:
 def parse_scheduler_config(text: str, source: str) -> SchedulerConfig:
     """Read the text, YAML or JSON. Raises SchedulerConfigError that names `source`."""
     try:
-        documents = [one for one in yaml.safe_load_all(text) if one is not None]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark is not None else ""
-        raise SchedulerConfigError(f"{source}: {where}{getattr(error, 'problem', None) or 'no YAML'}") from None
-    except (RecursionError, ValueError) as error:
-        raise SchedulerConfigError(f"{source}: no YAML: {' '.join(str(error).split())}") from None
+        documents = [one for one in load_documents(text) if one is not None]
+    except YamlFault as fault:
+        raise SchedulerConfigError(f"{source}: {fault}") from None
     if len(documents) != 1:
         raise SchedulerConfigError(f"{source}: expected one {_KIND}, got {len(documents)} documents")
     reader = _Reader()
