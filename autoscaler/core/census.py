@@ -39,6 +39,12 @@ class Census:
     repelling: Mapping[CrowdKey, Crowd] = field(default_factory=dict)
     crowds: Mapping[CrowdKey, Crowd] = field(default_factory=dict)
 
+    @property
+    def asking_specs(self) -> list[PodSpec]:
+        """Specs of pods with a place that ask something of nodes all the same: those that repel, and nominated ones."""
+        repelling = [crowd.spec for crowd in self.repelling.values() if crowd.spec is not None]
+        return repelling + [pod.spec for pod in self.pending if pod.nominated_node is not None]
+
     def holds(self, pod: Pod) -> NodeName | None:
         """The node of which a pod holds a part."""
         return held_node(pod, self.cutoff)

@@ -43,7 +43,7 @@ class Layout:
 
     candidates: Candidates
     shelves: Shelves
-    classes: list[PodClass]
+    classes: list[PodClass]  # in buying order, which ends at a name
     stock: Stock
     market: Market
     buyer: Buyer
@@ -90,8 +90,8 @@ def lay_out(snapshot: Snapshot) -> Layout:
 
     A node opened for one pod is an empty domain for the spread constraints of
     those placed before, and brings pods of DaemonSets. Where that breaks a
-    promise, all is laid out anew with both foreseen, which can only make the
-    promises safer.
+    promise, all is laid out anew with both foreseen: that makes the promises
+    safer, though now and then somebody waits for the next pass who need not.
     """
     foreseen = Openings()
     layout = _lay_out(snapshot, foreseen)
@@ -116,6 +116,11 @@ def _house_the_rest(layout: Layout) -> None:
     if waiting:
         layout.housing.fill_again(waiting, anew=True)
     if len(layout.housed) > before:
+        for one, pods in waiting:
+            left[id(one)] -= sum(pod.uid in layout.housed for pod in pods)
+            if not left[id(one)]:
+                del left[id(one)]
+                layout.purchase.held.discard(id(one))
         layout.wanted = _homeless([one for one, _ in layout.wanted], layout.housed)
         layout.gathering = layout.ties.gather()
 
@@ -159,7 +164,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     )
     stock = take_stock(shelves)
     reserve_places(stock, shelves)
-    questions = Questions(classes, index.census.repelling.values(), snapshot.daemonsets)
+    questions = Questions(classes, index.census.asking_specs, snapshot.daemonsets)
     market = open_market(shelves, stock, questions)
     market = limit_attachments(volumes, index, dimensions, stock, market)
     topology = build_topology(snapshot, index, classes, foreseen)
@@ -168,7 +173,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     layout = Layout(
         candidates=candidates,
         shelves=shelves,
-        classes=classes,
+        classes=ordered,
         stock=stock,
         market=market,
         housing=Housing(stock, topology, questions),

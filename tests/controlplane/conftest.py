@@ -18,6 +18,7 @@ from tests.controlplane.cluster import FOREIGN, AuditLog, Cluster
 from tests.controlplane.server import ControlPlane
 
 MISSING = "no control plane is built: run `make controlplane` once"
+NOT_OURS = "needs the control plane of `make controlplane`: not for the cluster of KUBECONFIG_UNDER_TEST"
 
 
 def _is_available() -> bool:
@@ -36,11 +37,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, figure in report.user_properties:
             if name == "fidelity" and report.when == "call":
                 terminalreporter.write_line(f"fidelity: {figure}")
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if MISSING in str(report.longrepr)]
-    if skipped:
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    missing, foreign = (sum(word in reason for reason in reasons) for word in (MISSING, NOT_OURS))
+    if missing or foreign:
         terminalreporter.write_sep("!", "left out", red=True)
+    if foreign:
+        terminalreporter.write_line(f"{foreign} tests were left out: each {NOT_OURS}.")
+    if missing:
         terminalreporter.write_line(
-            f"{len(skipped)} tests against a real etcd, kube-apiserver and kube-scheduler were left out: "
+            f"{missing} tests against a real etcd, kube-apiserver and kube-scheduler were left out: "
             f"`make controlplane` builds them once (needs Go, about 7 minutes), {FOREIGN}=FILE names a cluster instead."
         )
 
@@ -73,5 +78,5 @@ def controlplane(running: Cluster) -> Iterator[Cluster]:
 def own(controlplane: Cluster) -> Cluster:
     """The same, for what must not or cannot be done to somebody else's cluster."""
     if not controlplane.is_ours:
-        pytest.skip("needs the control plane of `make controlplane`: not for the cluster of KUBECONFIG_UNDER_TEST")
+        pytest.skip(NOT_OURS)
     return controlplane

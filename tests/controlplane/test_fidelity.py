@@ -21,3 +21,4 @@ def test_every_placement_is_the_schedulers_too(
     assert score.worlds == len(WORLDS)
     assert score.fits > score.placements / 10, "worlds in which nothing fits prove nothing"
     assert score.promised > score.nodes_bought > 0
+    assert score.buying > len(WORLDS) / 2, "the plans of too few worlds bought any node"

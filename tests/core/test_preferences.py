@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -12,13 +13,14 @@ from autoscaler.core.decision import Decision
 from autoscaler.core.layout import lay_out
 from autoscaler.core.model import Pod
 from autoscaler.core.planner import plan
-from autoscaler.core.podspec import Effect
+from autoscaler.core.podspec import Effect, NodeTerm, PreferredNodeTerm
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.core.unmet import PLACED
+from tests import builders
 from tests.core.scheduling.crowds import crowds
 from tests.core.scheduling.naive import Box, NaiveScheduler, holds
 from tests.core.scheduling.test_crowds import orders, play
-from tests.preferring import hardened, softened
+from tests.preferring import equals, hardened, softened
 from tests.worlds import carried_out, obstacles, shuffled, worlds
 
 law: Callable[..., Callable[..., None]] = settings(max_examples=60, derandomize=True)
@@ -135,3 +137,18 @@ def test_planning_changes_nothing_that_it_was_given(world: Snapshot) -> None:
     before = repr(world)
     plan(world)
     assert repr(world) == before
+
+
+@pytest.mark.parametrize("priorities", [(0, 0), (1000, 0)])
+def test_one_preferred_place_goes_to_the_same_pod_in_every_order(priorities: tuple[int, int]) -> None:
+    wish = (PreferredNodeTerm(100, NodeTerm((equals("disk=ssd"),))),)
+    small = builders.node(
+        "b-ssd", labels={"disk": "ssd"}, allocatable=builders.resources(cpu="1", memory="15Gi", pods="58")
+    )
+    first = builders.pod("z-first", cpu="700m", preferred_node_terms=wish, priority=priorities[0])
+    second = builders.pod("a-second", cpu="600m", preferred_node_terms=wish, priority=priorities[1])
+    nodes = (builders.node("a-old"), small)
+    decisions = [plan(builders.snapshot(nodes=nodes, pods=each)) for each in ((first, second), (second, first))]
+    assert decisions[0] == decisions[1]
+    winner = first if priorities[0] else second
+    assert decisions[0].verdicts[winner.key].node == "b-ssd"

@@ -85,7 +85,7 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)
-    questions = Questions(classes, index.census.repelling.values(), snapshot.daemonsets)
+    questions = Questions(classes, index.census.asking_specs, snapshot.daemonsets)
     open_market = market.open_market(shelves, stock, questions)
     open_market = limit_attachments(volumes, index, dimensions, stock, open_market)
     open_market = settle_residents(topology, shelves, stock, open_market)

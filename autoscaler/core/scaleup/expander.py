@@ -67,7 +67,9 @@ def choose(families: Sequence[Family], demand: Demand, start: Start, policy: Pol
     """Pack the wishes on each family, and return the best packing; no tally has changed afterwards.
 
     Families that could turn out best come first; once one is better than
-    all that the next could reach, the others need not be packed.
+    all that the next could reach, the others need not be packed. (A family
+    whose rules leave pods out may need fewer nodes than it is thought to; where
+    nodes count before pods it is not looked for.)
     """
     best: Option | None = None
     merit: tuple[object, ...] = ()
@@ -76,6 +78,9 @@ def choose(families: Sequence[Family], demand: Demand, start: Start, policy: Pol
     reaches = []
     for family in families:
         found = demand.bound(family, start.planned.nodes, dimensions)
+        room = sum(map(start.caps.room, family.open))
+        if room < found[1]:  # it cannot place them all, and so may leave less unused, too
+            found[1:] = [room, 0.0]
         reaches.append((tuple([found[position] for position in order]), family.name, family, found[1]))
     for reach, _, family, least in sorted(reaches, key=lambda row: row[:2]):
         if best is not None and merit[: len(reach)] < reach:
@@ -104,6 +109,7 @@ def try_out(family: Family, demand: Demand, start: Start, least: float, most: in
     it takes many more than the `least` nodes, their order may take fewer.
     """
     best: Option | None = None
+    was_full = False
     hosted = demand.hosted(family).pods
     for number, wishes in enumerate(demand.orders):
         mark = start.topology.mark()
@@ -115,8 +121,8 @@ def try_out(family: Family, demand: Demand, start: Start, least: float, most: in
             continue
         option.deeds = deeds
         is_full = sum(option.placed.values()) == hosted
-        if best is None or not is_full or option.nodes < best.nodes:
-            best = option
+        if best is None or (not was_full and not is_full) or (is_full and (not was_full or option.nodes < best.nodes)):
+            best, was_full = option, is_full
         if is_full and option.nodes <= least * GOOD_ENOUGH:
             break
         most = option.nodes if is_full else most

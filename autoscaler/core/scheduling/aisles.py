@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import le
 from typing import Generic, Protocol, TypeVar
 
-from autoscaler.core.crowds import Crowd
 from autoscaler.core.model import HOSTNAME_LABEL, Labels
 from autoscaler.core.podspec import PodSpec
 from autoscaler.core.scheduling.classes import PodClass, Vector
@@ -104,9 +103,7 @@ class Aisle(Generic[S]):
 class Questions:
     """What the pods of a pass ask of nodes: labels that none of them asks about make no difference."""
 
-    def __init__(
-        self, classes: Iterable[PodClass], repelling: Iterable[Crowd], daemonsets: Iterable[DaemonSet]
-    ) -> None:
+    def __init__(self, classes: Iterable[PodClass], others: Iterable[PodSpec], daemonsets: Iterable[DaemonSet]) -> None:
         found: set[str] = set()
         seen: set[int] = set()
         for one in classes:
@@ -116,9 +113,8 @@ class Questions:
             if id(one.spec) not in seen:
                 seen.add(id(one.spec))
                 found.update(_keys_of(one.spec))
-        for crowd in repelling:
-            if crowd.spec is not None:
-                found.update(_keys_of(crowd.spec))
+        for spec in others:
+            found.update(_keys_of(spec))
         for each in daemonsets:
             found.update((*Fitting(each.spec).keys, *_keys_of(each.spec)))
         self.keys = tuple(sorted(found - {HOSTNAME_LABEL}))

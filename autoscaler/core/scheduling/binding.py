@@ -106,6 +106,8 @@ class BindingRules(Rules):
         return Rules.place_on_new(self, node, nodes, pods, marks)
 
     def is_alike(self, left: NodeView, right: NodeView) -> bool:
+        if left is not right and any(one.free for _, one in self.waiting):
+            return False  # a volume that is reached from one node need not be from another
         return left.labels.get(ZONE_LABEL) == right.labels.get(ZONE_LABEL) and Rules.is_alike(self, left, right)
 
     def objections(self, node: NodeView, marks: Marks = None) -> Iterator[Objection]:

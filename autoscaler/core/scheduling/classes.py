@@ -1,8 +1,8 @@
 """Equivalence classes: pods that placement cannot tell apart.
 
 All work of a pass is per class, however many pods it has. The cache shares
-specs and labels between equal pods, so identity finds most classes; missing
-one costs time, never correctness. The two orders of DESIGN live here too.
+specs and labels between equal pods, so identity finds most classes, and what
+it misses is joined by equality. The two orders of DESIGN live here too.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from autoscaler.core.scheduling.volumes import NO_NEEDS, Needs, Volumes
 from autoscaler.core.storage import Storage
 
 Vector = tuple[int, ...]
+Row = tuple[PodSpec, Needs, list[Pod]]  # a class to be: the spec by which its scheduler judges it, needs, pods
 Key = tuple[int, int, str, str, Needs]  # spec and labels by identity, namespace, owner, needs
 
 
@@ -159,16 +160,27 @@ def classify(
         for pod in users:
             found.setdefault(_key_of(pod, volumes.needs_of(pod)), []).append(pod)
     rows = [(judged(members[0]), needs, members) for (*_, needs), members in found.items()]
-    return _with_judgements(rows, volumes)
+    return _with_judgements(_joined(rows), volumes)
+
+
+def _joined(rows: Iterable[Row]) -> list[Row]:
+    """Join rows that are equal although they share nothing: what a pod's class is must not hang on what is shared."""
+    found: dict[object, Row] = {}
+    for spec, needs, members in rows:
+        first = members[0]
+        owner = first.owner.uid if first.owner is not None else ""
+        key = (spec, tuple(sorted(first.labels.items())), first.namespace, owner, needs)
+        known = found.setdefault(key, (spec, needs, members))
+        if known[2] is not members:
+            known[2].extend(members)
+    return list(found.values())
 
 
 def _key_of(pod: Pod, needs: Needs) -> Key:
     return id(pod.spec), id(pod.labels), pod.namespace, pod.owner.uid if pod.owner is not None else "", needs
 
 
-def _with_judgements(
-    rows: Sequence[tuple[PodSpec, Needs, list[Pod]]], volumes: Volumes
-) -> tuple[list[PodClass], Dimensions]:
+def _with_judgements(rows: Sequence[Row], volumes: Volumes) -> tuple[list[PodClass], Dimensions]:
     """Make the classes; what hangs on spec and volumes alone is worked out once for all that share them."""
     specs = {(id(spec), needs): spec for spec, needs, _ in rows}
     dimensions = Dimensions(specs.values(), [needs for _, needs in specs if needs is not NO_NEEDS])

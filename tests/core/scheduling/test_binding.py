@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from autoscaler.core.decision import Decision
 from autoscaler.core.model import ZONE_LABEL, Uid
-from autoscaler.core.podspec import ClaimRef, LabelSelector, Requirement
+from autoscaler.core.planner import plan
+from autoscaler.core.podspec import ClaimRef, LabelSelector, NodeTerm, PreferredNodeTerm, Requirement
 from autoscaler.core.storage import Capacity, Claim, ClaimKey, Driver, StorageClass, Volume
-from tests.builders import group, node, pod
+from tests.builders import NOW, group, node, pod, snapshot
 from tests.core.scheduling.claims import EBS, GI, LOCAL, A, B, C, claim, decide, launched, storage, user, whys, within
 
 RWO = ("ReadWriteOnce",)
@@ -199,3 +201,15 @@ def test_a_pod_of_another_uid_is_no_owner() -> None:
     mine = pod("web-0", claims=(ClaimRef("scratch", ephemeral=True),))
     kept = storage(claim("web-0-scratch", owner=Uid("another")))
     assert whys(decide(kept, mine, groups=(group(),)), "web-0") == {"Volume"}
+
+
+def test_a_preference_moves_no_pod_to_the_volume_that_another_has() -> None:
+    wish = (PreferredNodeTerm(100, NodeTerm((Requirement("disk", "In", ("ssd",)),))),)
+    nodes = (node("n-1"), node("n-2", labels={"disk": "ssd"}))
+    needs = user("needs", "one", needs={"disk": "ssd"}, created=NOW - timedelta(seconds=100))
+    prefers = user("prefers", "two", preferred_node_terms=wish, created=NOW - timedelta(seconds=50))
+    claims = [wanting(name) for name in ("one", "two")]
+    volumes = (free("pv-1", "n-1"), free("pv-2", "n-2"))
+    world = snapshot(nodes=nodes, pods=(prefers, needs), storage=storage(*claims, volumes=volumes, classes=(LOCAL,)))
+    verdicts = plan(world).verdicts
+    assert (verdicts[needs.key].node, verdicts[prefers.key].node) == ("n-2", "n-1")
