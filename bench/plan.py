@@ -13,42 +13,20 @@ costs is shown beside it.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
 from autoscaler.clock import monotonic
 from autoscaler.core.census import take_census
 from autoscaler.core.decision import Decision
-from autoscaler.core.model import (
-    HOSTNAME_LABEL,
-    ZONE_LABEL,
-    GroupName,
-    Instance,
-    InstanceId,
-    InstanceShape,
-    InstanceType,
-    LaunchMethod,
-    Market,
-    Node,
-    NodeGroup,
-    NodeName,
-    OwnerRef,
-    Phase,
-    Pod,
-    Uid,
-    Zone,
-)
+from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABEL
 from autoscaler.core.planner import plan
 from autoscaler.core.podspec import LabelSelector, PodSpec, PodTerm, Requirement, SpreadConstraint
 from autoscaler.core.policy import Policy
 from autoscaler.core.resources import Resources
 from autoscaler.core.snapshot import Snapshot
+from bench.fleet import NOW, App, build_fleet, build_group
 from bench.result import Result
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-OLD = NOW - timedelta(hours=1)
-ZONES = tuple(Zone(f"eu-west-3{letter}") for letter in "abc")
 CLASSES = 50
 BIG = 5  # classes whose pods need new nodes
 GROUPS = 20
@@ -98,24 +76,18 @@ def _best_of(world: Snapshot, runs: int = RUNS) -> tuple[float, Decision]:
 
 def cluster_of(count: int, pending: int) -> Snapshot:
     """`count` nodes of 20 groups with 30 pods of 45 classes each, and `pending` pods of these and of 5 big ones."""
-    specs = [_spec(number) for number in range(CLASSES)]
-    nodes: list[Node] = []
-    groups: list[NodeGroup] = []
-    for group in range(GROUPS):
-        capacity = _capacity(group)
-        members = list(_nodes(group, count // GROUPS, capacity))
-        nodes += [node for node, _ in members]
-        groups.append(_group(group, capacity, tuple(instance for _, instance in members)))
+    apps = [App(number, _spec(number)) for number in range(CLASSES)]
+    nodes, groups = build_fleet(count, [_capacity(group) for group in range(GROUPS)])
     pods = [
-        _pod(f"{node.name}-{position}", (number + position) % (CLASSES - BIG), specs, node)
+        apps[(number + position) % (CLASSES - BIG)].pod(f"{node.name}-{position}", node)
         for number, node in enumerate(nodes)
         for position in range(PODS_PER_NODE)
     ]
-    pods += [_pod(f"wait-{number:05d}", number % CLASSES, specs) for number in range(pending)]
+    pods += [apps[number % CLASSES].pod(f"wait-{number:05d}") for number in range(pending)]
     return Snapshot(
         at=NOW,
         nodes=nodes,
-        groups=tuple(groups),
+        groups=groups,
         pods=pods,
         census=take_census(pods, Policy().expendable_cutoff),
         policy=Policy(max_nodes_per_scaleup=10_000),
@@ -125,10 +97,10 @@ def cluster_of(count: int, pending: int) -> Snapshot:
 def flood_of(count: int) -> Snapshot:
     """`count` equal pods, each a fiftieth of a node, and one empty group."""
     capacity = Resources({"cpu": 5000, "memory": 50 * 2**30, "pods": 110})
-    spec = PodSpec(requests=Resources({"cpu": 100, "memory": 2**30, "pods": 1}))
-    pods = [_pod(f"wait-{number:05d}", 0, [spec]) for number in range(count)]
+    app = App(0, PodSpec(requests=Resources({"cpu": 100, "memory": 2**30, "pods": 1})))
+    pods = [app.pod(f"wait-{number:05d}") for number in range(count)]
     policy = Policy(max_nodes_per_scaleup=10_000)
-    return Snapshot(at=NOW, groups=(_group(0, capacity, ()),), pods=pods, policy=policy)
+    return Snapshot(at=NOW, groups=(build_group(0, capacity),), pods=pods, policy=policy)
 
 
 def _capacity(group: int) -> Resources:
@@ -148,57 +120,3 @@ def _spec(number: int) -> PodSpec:
     if number % 12 == 9:
         return PodSpec(requests=amounts, anti_affinity=(PodTerm(HOSTNAME_LABEL, selector),))
     return PodSpec(requests=amounts)
-
-
-def _nodes(group: int, count: int, capacity: Resources) -> Iterator[tuple[Node, Instance]]:
-    kind = InstanceType(f"bench.{group}")
-    for number in range(count):
-        zone, name = ZONES[number % 3], f"node-{group:02d}-{number:04d}"
-        instance = Instance(id=InstanceId(f"i-{name}"), instance_type=kind, zone=zone)
-        labels = {HOSTNAME_LABEL: name, ZONE_LABEL: zone, "group": f"spot-{group:02d}"}
-        yield (
-            Node(
-                name=NodeName(name),
-                labels=labels,
-                allocatable=capacity,
-                capacity=capacity,
-                instance_id=instance.id,
-                provider_id=f"aws:///{zone}/{instance.id}",
-                created=OLD,
-            ),
-            instance,
-        )
-
-
-def _group(number: int, capacity: Resources, instances: tuple[Instance, ...]) -> NodeGroup:
-    return NodeGroup(
-        name=GroupName(f"spot-{number:02d}"),
-        min_size=0,
-        max_size=10_000,
-        desired=len(instances),
-        zones=ZONES,
-        market=Market.SPOT,
-        method=LaunchMethod.SYNC,
-        shapes=(InstanceShape(instance_type=InstanceType(f"bench.{number}"), capacity=capacity),),
-        instances=instances,
-    )
-
-
-_OWNERS = [OwnerRef("ReplicaSet", f"app-{number}", Uid(f"rs-{number}")) for number in range(CLASSES)]
-_LABELS = [{"app": f"app-{number}"} for number in range(CLASSES)]
-
-
-def _pod(name: str, app: int, specs: list[PodSpec], node: Node | None = None) -> Pod:
-    """A pod as the cache holds it: spec, labels and owner are shared."""
-    return Pod(
-        namespace="bench",
-        name=name,
-        uid=Uid(name),
-        spec=specs[app],
-        labels=_LABELS[app],
-        owner=_OWNERS[app],
-        created=OLD,
-        node=node.name if node is not None else None,
-        phase=Phase.PENDING if node is None else Phase.RUNNING,
-        unschedulable_since=OLD if node is None else None,
-    )

@@ -9,28 +9,11 @@ limits lifted, where cluster-autoscaler's RunOnce takes 13 to 21 s.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
 from autoscaler.clock import monotonic
 from autoscaler.core.census import take_census
 from autoscaler.core.decision import Decision
-from autoscaler.core.model import (
-    HOSTNAME_LABEL,
-    ZONE_LABEL,
-    GroupName,
-    Instance,
-    InstanceId,
-    InstanceType,
-    Market,
-    Node,
-    NodeGroup,
-    NodeName,
-    OwnerRef,
-    Phase,
-    Pod,
-    Uid,
-    Zone,
-)
+from autoscaler.core.model import ZONE_LABEL, Node, NodeGroup, Pod
 from autoscaler.core.planner import plan
 from autoscaler.core.podspec import LabelSelector, PodSpec, Requirement, SpreadConstraint
 from autoscaler.core.policy import Policy
@@ -38,12 +21,10 @@ from autoscaler.core.resources import Resources
 from autoscaler.core.scaledown.policy import ScaleDownPolicy
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.core.workload import PodDisruptionBudget
+from bench.fleet import NOW, App, build_fleet
 from bench.result import Result
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-OLD = NOW - timedelta(hours=6)
-ZONES = tuple(Zone(f"eu-west-3{letter}") for letter in "abc")
-APPS = 100
+APPS, GROUPS = 100, 10
 RUNS = 5
 
 
@@ -82,12 +63,13 @@ def mixed_world() -> Snapshot:
         spread = (SpreadConstraint(ZONE_LABEL, 5, True, selector),)
         amounts = Resources({"cpu": 50 + 2 * number, "memory": (100 + number) * 2**20, "pods": 1})
         specs.append(PodSpec(requests=amounts, spread=spread))
-    capacity = Resources({"cpu": 8000, "memory": 32 * 2**30, "pods": 110})
-    nodes, groups = _nodes(1000, capacity)
+    apps = [App(number, spec) for number, spec in enumerate(specs)]
+    nodes, groups = build_fleet(1000, [Resources({"cpu": 8000, "memory": 32 * 2**30, "pods": 110})] * GROUPS)
     pods: list[Pod] = []
     for number, node in enumerate(nodes):
         count = 12 if number % 3 == 0 else 39
-        pods += _pods(node, [(len(pods) + position) % APPS for position in range(count)], specs)
+        first = len(pods)
+        pods += [apps[(first + position) % APPS].pod(f"{node.name}-{position}", node) for position in range(count)]
     pdbs = [
         PodDisruptionBudget(namespace="bench", name=f"app-{number}", selector=spec.spread[0].selector,
                             disruptions_allowed=30)
@@ -98,55 +80,12 @@ def mixed_world() -> Snapshot:
 
 def even_world() -> Snapshot:
     """Every node is at 40 %, and all limits are lifted."""
-    spec = PodSpec(requests=Resources({"cpu": 1000, "memory": 2**30, "pods": 1}))
-    nodes, groups = _nodes(2000, Resources({"cpu": 100_000, "memory": 100 * 2**30, "pods": 110}))
-    pods = [pod for node in nodes for pod in _pods(node, [0] * 40, [spec])]
+    app = App(0, PodSpec(requests=Resources({"cpu": 1000, "memory": 2**30, "pods": 1})))
+    capacity = Resources({"cpu": 100_000, "memory": 100 * 2**30, "pods": 110})
+    nodes, groups = build_fleet(2000, [capacity] * GROUPS)
+    pods = [app.pod(f"{node.name}-{position}", node) for node in nodes for position in range(40)]
     lifted = ScaleDownPolicy(max_parallelism=1_000_000, max_drain_parallelism=1_000_000)
     return _world(nodes, groups, pods, (), lifted)
-
-
-def _nodes(count: int, capacity: Resources) -> tuple[list[Node], list[NodeGroup]]:
-    """Nodes of ten groups in three zones."""
-    nodes: list[Node] = []
-    groups: list[NodeGroup] = []
-    for group in range(10):
-        instances = []
-        for number in range(count // 10):
-            zone, name = ZONES[number % 3], f"node-{group}-{number:04d}"
-            instances.append(Instance(id=InstanceId(f"i-{name}"), instance_type=InstanceType("bench.one"), zone=zone))
-            nodes.append(
-                Node(
-                    name=NodeName(name),
-                    labels={HOSTNAME_LABEL: name, ZONE_LABEL: zone},
-                    allocatable=capacity,
-                    capacity=capacity,
-                    instance_id=instances[-1].id,
-                    provider_id=f"aws:///{zone}/{instances[-1].id}",
-                    created=OLD,
-                )
-            )
-        groups.append(
-            NodeGroup(
-                name=GroupName(f"spot-{group}"), min_size=0, max_size=10_000, desired=len(instances), zones=ZONES,
-                market=Market.SPOT, instances=tuple(instances),
-            )
-        )  # fmt: skip
-    return nodes, groups
-
-
-_OWNERS = [OwnerRef("ReplicaSet", f"app-{number}", Uid(f"rs-{number}")) for number in range(APPS)]
-_LABELS = [{"app": f"app-{number}"} for number in range(APPS)]
-
-
-def _pods(node: Node, apps: Iterable[int], specs: list[PodSpec]) -> list[Pod]:
-    """Running pods as the cache holds them: spec, labels and owner are shared."""
-    return [
-        Pod(
-            namespace="bench", name=f"{node.name}-{position}", uid=Uid(f"{node.name}-{position}"), spec=specs[app],
-            labels=_LABELS[app], owner=_OWNERS[app], created=OLD, node=node.name, phase=Phase.RUNNING,
-        )
-        for position, app in enumerate(apps)
-    ]  # fmt: skip
 
 
 def _world(nodes: list[Node], groups: list[NodeGroup], pods: list[Pod], pdbs: Iterable[PodDisruptionBudget],

@@ -78,9 +78,8 @@ def choose(families: Sequence[Family], demand: Demand, start: Start, policy: Pol
     reaches = []
     for family in families:
         found = demand.bound(family, start.planned.nodes, dimensions)
-        room = sum(map(start.caps.room, family.open))
-        if room < found[1]:  # it cannot place them all, and so may leave less unused, too
-            found[1:] = [room, 0.0]
+        if order[0] != CRITERIA["most-pods"] and (room := sum(map(start.caps.room, family.open))) < found[1]:
+            found[1:] = [room, 0.0]  # it cannot place them all, and so may leave less unused, too
         reaches.append((tuple([found[position] for position in order]), family.name, family, found[1]))
     for reach, _, family, least in sorted(reaches, key=lambda row: row[:2]):
         if best is not None and merit[: len(reach)] < reach:
