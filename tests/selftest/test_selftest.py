@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -141,17 +140,22 @@ def test_a_full_or_missing_group_is_said_before_anything_is_launched(
 def test_an_interruption_terminates_what_was_launched(aws: AwsEmulator, path: Path, held: str) -> None:
     """In the middle of the launch, whose answer is then unknown, or while the listing is waited for."""
     aws.create_group(name=GROUP, market="spot")
+    aws.faults.add(Fault(action="LaunchInstances", code="ValidationError", message="odd zone", times=1))
+    aws.faults.hold("LaunchInstances")  # a fault does not wait: the first call that is held is the launch
     command = [sys.executable, "-m", "autoscaler.cli", "selftest", f"--group={GROUP}", f"--output={path}"]
+    told = []
     with subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
-        told = []
         for line in running.stdout:
             told.append(line)
-            if line.startswith("as assumed  a launch in a zone that") and held == "LaunchInstances":
-                threading.Event().wait(0.02)
+            if line.startswith("as assumed  a launch in a zone that"):
+                aws.faults.hold(held)
+                if held != "LaunchInstances":
+                    aws.faults.release("LaunchInstances")
+                assert aws.journal.wait_in_flight(held, 1, 60)
                 running.send_signal(signal.SIGINT)
-            if line.startswith("as assumed  the same token with another wish") and held != "LaunchInstances":
-                running.send_signal(signal.SIGINT)
+            if line.startswith("interrupted;"):
+                aws.faults.release(held)
         running.wait(60)
     assert running.returncode == 130, told
     assert any(line.startswith("interrupted;") for line in told)
