@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,7 @@ def test_names(release: str, values: dict[str, Any], name: str) -> None:
         ({**LEAST, "autoscalingGroups": [{"name": "a", "maxSize": 1}]}, "missing property 'minSize'"),
         ({**LEAST, "image": {"digest": "sha256:abc"}}, "at '/image/digest'"),
         ({**LEAST, "serviceMonitor": {"interval": "often"}}, "at '/serviceMonitor/interval'"),
+        ({**LEAST, "grafanaDashboards": True}, "at '/grafanaDashboards': got boolean, want object"),
         ({**LEAST, "extraEnvSecrets": {"A": {"name": "secret"}}}, "missing property 'key'"),
         ({**LEAST, "service": {"servicePort": 0}}, "at '/service/servicePort'"),
         ({**LEAST, "serviceMonitor": {"enabled": True}, "service": {"create": False}}, "needs service.create"),
@@ -257,6 +259,19 @@ def test_alerts_ask_for_figures_that_exist() -> None:
         assert rule["labels"]["severity"] in ("critical", "warning")
         assert rule["annotations"]["summary"]
         assert f'{{namespace="{NAMESPACE}",job="prod-priority-autoscaler"' in rule["expr"]
+
+
+def test_every_dashboard_is_there_for_grafanas_sidecar() -> None:
+    on = {"enabled": True, "namespace": "monitoring", "annotations": {"grafana_folder": "Nodes"}}
+    made = [each for each in render({**LEAST, "grafanaDashboards": on}).all("ConfigMap") if "grafana" in str(each)]
+    files = {path.name: json.loads(path.read_text()) for path in (ROOT / "dashboards").glob("*.json")}
+    assert files
+    assert {name: json.loads(text) for each in made for name, text in each["data"].items()} == files
+    for each in made:
+        metadata = each["metadata"]
+        assert metadata["name"] == f"prod-priority-autoscaler-{next(iter(each['data'])).removesuffix('.json')}"
+        assert (metadata["namespace"], metadata["labels"]["grafana_dashboard"]) == ("monitoring", "1")
+        assert metadata["annotations"] == {"grafana_folder": "Nodes"}
 
 
 def test_the_chart_has_the_version_of_the_package() -> None:
