@@ -33,6 +33,7 @@ from autoscaler.kubernetes.convert import (
 )
 from autoscaler.kubernetes.selecting import owner_selector, to_service
 from autoscaler.kubernetes.storage import READS, to_storage
+from autoscaler.kubernetes.unknown_fields import convert_object, decode_object
 from autoscaler.kubernetes.wire import (
     WireBudget,
     WireConfigMap,
@@ -201,7 +202,7 @@ def _wires(document: Any, source: str, kind: str) -> Iterator[tuple[str, Any]]:
     wire = _wire_type(own, document.get("apiVersion"))
     if wire is not None:
         try:
-            yield own, msgspec.convert(document, wire)
+            yield own, convert_object(document, wire)
         except msgspec.ValidationError as error:
             raise MalformedObjectError(f"{source}: {own}", _key_in(document), str(error)) from None
 
@@ -224,7 +225,7 @@ def _wires_of_json(document: bytes | msgspec.Raw, source: str, kind: str) -> Ite
 
 def _decode(document: bytes | msgspec.Raw, wire: type[T], source: str, kind: str) -> T:
     try:
-        return msgspec.json.decode(document, type=wire)
+        return decode_object(document, msgspec.json.Decoder(wire))
     except msgspec.DecodeError as error:
         key = key_of(read_identity(document))
         raise MalformedObjectError(f"{source}: {kind}", key, str(error)) from None

@@ -20,6 +20,7 @@ from autoscaler.kubernetes.codec import read_identity
 from autoscaler.kubernetes.convert import Interner, MalformedObjectError, key_of
 from autoscaler.kubernetes.interner import kept_annotations
 from autoscaler.kubernetes.transport import JSON, METADATA_LIST
+from autoscaler.kubernetes.unknown_fields import decode_object
 from autoscaler.kubernetes.wire import WireConfigMap, WireMeta, WireObject, WireTemplate
 
 Excerpt = Callable[[bytes | msgspec.Raw], bytes]
@@ -186,7 +187,7 @@ def _by_struct(
 
     def excerpt(body: bytes | msgspec.Raw) -> bytes:
         try:
-            wire = decoder.decode(body)
+            wire = decode_object(body, decoder)
         except msgspec.DecodeError as error:
             raise MalformedObjectError(kind, key_of(read_identity(body)), str(error)) from None
         _clean(wire.metadata)

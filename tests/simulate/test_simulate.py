@@ -211,6 +211,7 @@ def test_what_cannot_be_judged_refuses_its_own_pod_alone(case: Case) -> None:
         pod("amount", cpu="4Q"),
         pod("gang", schedulingGroup={"podGroupName": "gang"}),
         pod("spread", topologySpreadConstraints=[zonal]),
+        pod("later", tolerations=[{"operator": "Exists", "newPolicy": "Strict"}]),
         pod("device", resourceClaims=[{"name": "gpu"}]),
         pod("web"),
     )
