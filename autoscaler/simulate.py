@@ -102,9 +102,11 @@ class Simulation:
     def _cluster(self) -> ClusterObjects:
         files = [(str(path), list(self._documents(path))) for path in self._inputs.cluster]
         try:
-            return read_cluster(files)
+            cluster = read_cluster(files)
         except MalformedObjectError as error:
             raise InputError(one_line(error)) from None
+        self.warnings += cluster.warnings
+        return cluster
 
     def _groups(self) -> tuple[NodeGroup, ...]:
         inputs, config = self._inputs, self._config

@@ -31,6 +31,7 @@ from autoscaler.kubernetes.convert import (
     to_pod,
     to_priority_class,
 )
+from autoscaler.kubernetes.duplicates import Pile
 from autoscaler.kubernetes.selecting import owner_selector, to_service
 from autoscaler.kubernetes.storage import READS, to_storage
 from autoscaler.kubernetes.unknown_fields import convert_object, decode_object
@@ -87,7 +88,7 @@ class ConfigMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterObjects:
-    """All that files told about a cluster, in the order of the files."""
+    """All that files told about a cluster, in the order of the files; `warnings` are for who gave them."""
 
     pods: tuple[Pod, ...] = ()
     nodes: tuple[Node, ...] = ()
@@ -99,6 +100,7 @@ class ClusterObjects:
     budgets: tuple[PodDisruptionBudget, ...] = ()
     storage: Storage = field(default_factory=Storage)
     services: tuple[Service, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def config_map(self, namespace: str, name: str) -> ConfigMap | None:
         """Return the ConfigMap of that name, if any."""
@@ -116,17 +118,18 @@ def read_objects(documents: Iterable[Document], source: str) -> ClusterObjects:
 def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObjects:
     """Convert the documents of several files, given with their names, into one cluster.
 
-    An object that several files hold counts once, the last one. Priority
-    classes apply whatever file they are in. Raises MalformedObjectError.
+    An object that they hold more than once counts once (see `duplicates`).
+    Priority classes apply whatever file they are in. Raises MalformedObjectError.
     """
-    found: dict[str, dict[str, tuple[str, Any]]] = {kind: {} for kind in _WIRES}
+    piles = {kind: Pile(kind) for kind in _WIRES}
     for source, documents in files:
         for document in documents:
             for kind, wire in _wires(document, source, ""):
-                found[kind][key_of(wire.metadata)] = (source, wire)
+                piles[kind].add(source, wire)
+    warnings = [warning for pile in piles.values() for warning in pile.settle()]
 
     def convert(kind: str, to_value: Callable[[Any], T]) -> tuple[T, ...]:
-        return tuple(_convert_one(source, to_value, wire) for source, wire in found[kind].values())
+        return tuple(_convert_one(source, to_value, wire) for source, wire in piles[kind].objects())
 
     classes = convert("PriorityClass", to_priority_class)
     interner = Interner(PriorityClasses(classes))
@@ -141,6 +144,7 @@ def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObje
         budgets=convert("PodDisruptionBudget", to_budget),
         services=convert("Service", to_service),
         storage=to_storage(one for kind, read in READS.items() for one in convert(kind, read.convert)),
+        warnings=tuple(warnings),
     )
 
 

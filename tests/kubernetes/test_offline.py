@@ -74,11 +74,6 @@ def test_a_typed_list_gives_its_items_their_kind() -> None:
     ).pods
 
 
-def test_an_object_in_two_files_counts_once() -> None:
-    document = yaml.safe_load(LIST)
-    assert len(read_cluster([("a", [document]), ("b", [document])]).pods) == 1
-
-
 @pytest.mark.parametrize(
     ("document", "told"),
     [

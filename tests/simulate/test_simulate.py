@@ -51,6 +51,23 @@ def test_equal_input_in_any_order_gives_equal_output(case: Case) -> None:
     assert len(outputs) == 1
 
 
+def test_the_newest_of_an_object_counts_in_any_order_of_the_files(case: Case) -> None:
+    old, new = pod("web-1"), pod("web-1", cpu="100")
+    old["metadata"]["resourceVersion"], new["metadata"]["resourceVersion"] = "9", "10"
+    case.cluster(old, name="old.yaml")
+    case.cluster(new, name="new.json")
+    runs = [case.run(cluster=order) for order in (("old.yaml", "new.json"), ("new.json", "old.yaml"))]
+    assert runs[0].stdout == runs[1].stdout
+    assert json.loads(runs[0].stdout)["verdicts"]["shop/web-1"]["outcome"] == "unschedulable"
+    for done in runs:
+        assert "Pod shop/web-1: more than once in new.json, old.yaml; the newest version counts" in done.stderr
+    del new["metadata"]["resourceVersion"]
+    case.cluster(new, name="new.json")
+    done = case.run(cluster=("old.yaml", "new.json"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "new.json, old.yaml: Pod shop/web-1: given 2 times: they differ" in done.stderr
+
+
 def test_what_a_pod_would_rather_have_is_told_where_it_is_not_honoured(case: Case) -> None:
     def preferring(name: str, operator: str, *zones: str) -> dict[str, Any]:
         term = {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": operator, "values": zones}]}
