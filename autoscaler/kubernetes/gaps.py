@@ -1,0 +1,44 @@
+"""Gaps: which objects do the files lack that pods ask about, and how are they added?
+
+Asked for `simulate` alone, as who prints pods and nodes easily forgets the
+rest. Decisions do not hang on it: what cannot be judged is refused anyway,
+and here is told what would help. One warning for each gap, however many pods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from autoscaler.core.model import Pod
+from autoscaler.core.scheduling.selectors import Namespaces
+from autoscaler.kubernetes.offline import ClusterObjects
+
+_NAMED = 3  # pods by name in one warning
+
+
+def tell_gaps(cluster: ClusterObjects) -> Iterator[str]:
+    """Yield a warning for each kind that pods ask about and of which there is no object at all."""
+    if not cluster.namespaces:
+        yield from _without_namespaces([pod for pod in cluster.pods if not pod.is_finished])
+
+
+def _without_namespaces(pods: Iterable[Pod]) -> Iterator[str]:
+    namespaces = Namespaces({})
+    waiting: list[Pod] = []
+    running: list[Pod] = []
+    for pod in pods:
+        terms = pod.spec.anti_affinity if pod.node else (*pod.spec.affinity, *pod.spec.anti_affinity)
+        if any(namespaces.is_doubtful(term) for term in terms):
+            (running if pod.node else waiting).append(pod)
+    remedy = "there is no Namespace in the input: add what `kubectl get namespaces -o json` prints"
+    if waiting:
+        yield f"{_names(waiting)}: namespaceSelector of a pod affinity or anti-affinity cannot be judged; {remedy}"
+    if running:
+        told = "namespaceSelector of the anti-affinity is taken to mean every namespace"
+        yield f"{_names(running)}: {told}; {remedy}"
+
+
+def _names(pods: Iterable[Pod]) -> str:
+    names = sorted(f"{pod.namespace}/{pod.name}" for pod in pods)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"Pod {', '.join(names[:_NAMED])}{more}"
