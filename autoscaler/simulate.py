@@ -105,7 +105,7 @@ class Simulation:
         try:
             cluster = read_cluster(files)
         except MalformedObjectError as error:
-            raise InputError(one_line(error)) from None
+            raise InputError(f"{one_line(error)}; nothing is decided on such input") from None
         self.warnings += (*cluster.warnings, *tell_gaps(cluster))
         return cluster
 

@@ -40,8 +40,8 @@ class Pile:
         if self._first.setdefault(key, found := Found(source, wire)) is not found:
             self._others.setdefault(key, []).append(found)
 
-    def settle(self) -> Iterator[str]:
-        """Leave one of each object; yield what must be told. Raises MalformedObjectError."""
+    def settle(self) -> Iterator[str | MalformedObjectError]:
+        """Leave one of each object; yield warnings, and a fault for each where nothing tells which one."""
         told: list[str] = []
         sources: set[str] = set()
         for key, others in sorted(self._others.items()):
@@ -54,9 +54,10 @@ class Pile:
             files = sorted({one.source for one in every})
             if not _is_newest(newest, every):
                 fault = "they differ, and no resourceVersion tells which is newer; leave one out"
-                raise MalformedObjectError(
+                yield MalformedObjectError(
                     f"{', '.join(files)}: {self._kind}", name, f"given {len(every)} times: {fault}"
                 )
+                continue
             told.append(name)
             sources.update(files)
         self._others.clear()

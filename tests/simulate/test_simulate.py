@@ -164,6 +164,17 @@ def test_a_document_that_cannot_be_decoded_is_named(case: Case, name: str, text:
     assert all(word in done.stderr for word in words), done.stderr
 
 
+def test_a_bad_object_among_good_ones_decides_nothing(case: Case) -> None:
+    """Left out, a pod that runs would make room that is not there."""
+    case.cluster(pod("web-1"), pod("web-2", cpu="4Q", nodeName="n1"), pod("web-3", priority="high"))
+    done = case.run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "autoscaler simulate: cluster.yaml: Pod shop/web-2: containers[main].resources.requests.cpu: '4Q' is no"
+        " quantity (and 1 more that cannot be used); nothing is decided on such input\n"
+    )
+
+
 def test_all_flag_faults_are_told_at_once(case: Case) -> None:
     done = case.run("--max-nodes-total=-1", "--nodse=0:1:x", "--at=yesterday")
     assert done.returncode == 2
