@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.simulate.files import Case, pod
+from tests.simulate.test_volumes import claim, user, volume
 
 NAMESPACE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "blue"}}}
 
@@ -37,3 +40,38 @@ def test_no_namespaces_are_told_where_their_labels_are_asked_for(case: Case) -> 
     done = case.run()
     assert (done.returncode, done.stderr) == (0, "")
     assert {each["outcome"] for each in case.decide()["verdicts"].values()} == {"launch"}
+
+
+REMEDY = "add what `kubectl get persistentvolumeclaims,persistentvolumes,storageclasses -A -o json` prints"
+CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "gp3"},
+    "provisioner": "ebs.csi.aws.com",
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
+
+
+@pytest.mark.parametrize(
+    ("objects", "missing"),
+    [
+        ([], "PersistentVolumeClaim"),
+        ([claim("data", volumeName="pv")], "PersistentVolume"),
+        ([claim("data")], "StorageClass"),
+        ([claim("data"), CLASS], ""),
+        ([claim("data", volumeName="pv"), volume("pv", "eu-west-3a")], ""),
+        ([claim("other")], ""),  # its claim is missing, and the objection says so
+    ],
+)
+def test_a_kind_of_storage_that_is_missing_is_told(case: Case, objects: list[dict[str, Any]], missing: str) -> None:
+    case.cluster(pod("plain"), user("web-1", "data"), user("web-2", "data"), *objects)
+    done = case.run()
+    assert done.returncode == 0
+    told = f"no node can be promised, as there is no {missing} in the input: {REMEDY}"
+    expected = f"autoscaler simulate: Pod shop/web-1, shop/web-2: {told}\n" if missing else ""
+    assert done.stderr == expected
+
+
+def test_who_uses_no_volume_or_has_a_node_hears_nothing(case: Case) -> None:
+    case.cluster(pod("plain"), user("running", "data", nodeName="n1"))
+    assert case.run().stderr == ""
