@@ -77,6 +77,8 @@ _WORKLOADS: dict[str, tuple[str, type[Any]]] = {
 }
 _WIRES |= _WORKLOADS
 _WIRES |= {kind: (read.group, read.wire) for kind, read in READS.items()}
+_FORMS: tuple[Any, ...] = (WireDocument, list[msgspec.Raw], *(wire for _, wire in _WIRES.values()))
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {form: msgspec.json.Decoder(form) for form in _FORMS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,10 +268,11 @@ def _wires_of_json(document: Any, source: str, kind: str) -> Iterator[tuple[str,
 
 def _decode(document: bytes | msgspec.Raw, wire: type[T], source: str, kind: str) -> T:
     try:
-        return decode_object(document, msgspec.json.Decoder(wire))
+        found: T = decode_object(document, _DECODERS[wire])
     except msgspec.DecodeError as error:
         key = key_of(read_identity(document))
         raise MalformedObjectError(f"{source}: {kind}", key, _fault_of(error)) from None
+    return found
 
 
 def _wire_type(kind: str, api_version: object) -> type[Any] | None:
