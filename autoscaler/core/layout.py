@@ -29,6 +29,7 @@ from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_ord
 from autoscaler.core.scheduling.gathering import Gathering
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.scheduling.profiles import Profiles
+from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.topology import build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
@@ -148,7 +149,8 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     index = Index(snapshot)
     candidates = choose_candidates(snapshot, index.census.pending)
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
-    classes, dimensions = classify(candidates.pods, volumes, Profiles(snapshot.schedulers))
+    profiles, namespaces = Profiles(snapshot.schedulers), Namespaces(snapshot.namespaces)
+    classes, dimensions = classify(candidates.pods, volumes, profiles, namespaces)
     tiers = tiers_of(snapshot)
 
     def rank(group: GroupName) -> tuple[int, str]:

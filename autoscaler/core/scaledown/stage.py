@@ -27,6 +27,7 @@ from autoscaler.core.scheduling.classes import Dimensions, PodClass, classify
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place, plus
 from autoscaler.core.scheduling.profiles import Profiles
+from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.topology import Topology, build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 
@@ -81,7 +82,8 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     housed = [pod for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
     pods = [*moving, *(pod for pods in leaving.values() for pod in pods), *housed]
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
-    classes, dimensions = classify(pods, volumes, Profiles(snapshot.schedulers))
+    profiles, namespaces = Profiles(snapshot.schedulers), Namespaces(snapshot.namespaces)
+    classes, dimensions = classify(pods, volumes, profiles, namespaces)
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)

@@ -22,6 +22,7 @@ from autoscaler.core.scheduling.demands import VolumeFitting
 from autoscaler.core.scheduling.fit import Fitting
 from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.rules import Rules
+from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.sharing import ATTACHED, LIMIT_PREFIX, Handle, Shared, shared_of
 from autoscaler.core.scheduling.volumes import NO_NEEDS, Needs, Volumes
 from autoscaler.core.storage import Storage
@@ -128,11 +129,15 @@ class Dimensions:
 
 
 def classify(
-    pods: Iterable[Pod], volumes: Volumes | None = None, profiles: Profiles | None = None
+    pods: Iterable[Pod],
+    volumes: Volumes | None = None,
+    profiles: Profiles | None = None,
+    namespaces: Namespaces | None = None,
 ) -> tuple[list[PodClass], Dimensions]:
     """Sort pods into classes, each oldest first, with the spec by which their scheduler judges them.
 
-    Without `volumes` a pod that has any is refused; without `profiles` the scheduler's defaults hold.
+    Without `volumes` a pod that has any is refused, without `namespaces` one that asks for their labels;
+    without `profiles` the scheduler's defaults hold.
     """
     volumes = volumes if volumes is not None else Volumes(Storage())
     judged = (profiles or Profiles(NO_SCHEDULERS)).spec_of
@@ -160,7 +165,7 @@ def classify(
         for pod in users:
             found.setdefault(_key_of(pod, volumes.needs_of(pod)), []).append(pod)
     rows = [(judged(members[0]), needs, members) for (*_, needs), members in found.items()]
-    return _with_judgements(_joined(rows), volumes)
+    return _with_judgements(_joined(rows), volumes, namespaces if namespaces is not None else Namespaces({}))
 
 
 def _joined(rows: Iterable[Row]) -> list[Row]:
@@ -180,11 +185,13 @@ def _key_of(pod: Pod, needs: Needs) -> Key:
     return id(pod.spec), id(pod.labels), pod.namespace, pod.owner.uid if pod.owner is not None else "", needs
 
 
-def _with_judgements(rows: Sequence[Row], volumes: Volumes) -> tuple[list[PodClass], Dimensions]:
+def _with_judgements(
+    rows: Sequence[Row], volumes: Volumes, namespaces: Namespaces
+) -> tuple[list[PodClass], Dimensions]:
     """Make the classes; what hangs on spec and volumes alone is worked out once for all that share them."""
     specs = {(id(spec), needs): spec for spec, needs, _ in rows}
     dimensions = Dimensions(specs.values(), [needs for _, needs in specs if needs is not NO_NEEDS])
-    footprints = _footprints(specs, dimensions, volumes)
+    footprints = _footprints(specs, dimensions, volumes, namespaces)
     classes = []
     for spec, needs, members in rows:
         first = members[0]
@@ -209,7 +216,7 @@ def _with_judgements(rows: Sequence[Row], volumes: Volumes) -> tuple[list[PodCla
 
 
 def _footprints(
-    specs: Mapping[tuple[int, Needs], PodSpec], dimensions: Dimensions, volumes: Volumes
+    specs: Mapping[tuple[int, Needs], PodSpec], dimensions: Dimensions, volumes: Volumes, namespaces: Namespaces
 ) -> dict[tuple[int, Needs], tuple[Fitting, Vector, tuple[Objection, ...]]]:
     """What each spec asks of an empty node; specs that ask the same share one answer.
 
@@ -219,7 +226,7 @@ def _footprints(
     found = {}
     for key, spec in specs.items():
         needs = key[1]
-        refusals = (*refused_constraints(spec), *needs.refusals)
+        refusals = (*refused_constraints(spec, namespaces), *needs.refusals)
         where = (spec.node_selector, spec.node_terms, spec.added_terms, spec.tolerations)
         asked = (spec.requests, where, spec.host_ports, refusals, needs)
         if asked not in known:
