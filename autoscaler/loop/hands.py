@@ -42,8 +42,8 @@ Touch = Callable[[Collection[GroupName]], None]
 class Following:
     """Units of desired that are followed: the launch behind them, and the group as it was.
 
-    What somebody else raised, or a predecessor of ours, is followed too, so
-    that it is not counted on for ever; but it is not ours to withdraw.
+    What somebody else raised is followed too, so that it is not counted on
+    for ever; but it is not ours to withdraw. What a predecessor left is.
     """
 
     launch: Launch
@@ -122,12 +122,12 @@ class AwsHands:
             )
         return bool(done.changed)
 
-    async def adopt(self, group: NodeGroup) -> None:
-        """Follow units of desired that we did not ask for. Raises AwsError."""
+    async def adopt(self, group: NodeGroup, *, is_ours: bool) -> None:
+        """Follow units of desired that this process did not ask for. Raises AwsError."""
         units = group.desired - group.live_units
         launch = Launch(group=group.name, zone=None, count=units, units=units, method=LaunchMethod.DESIRED)
         seen = await read_seen(self._aws, group.name)
-        self.following[group.name] = Following(launch, group, is_ours=False)
+        self.following[group.name] = Following(launch, group, is_ours=is_ours)
         self.watch.follow(Raised(group.name, units, seen, group.desired))
 
     async def withdraw(self, group: GroupName, units: int) -> int:
