@@ -23,6 +23,7 @@ from autoscaler.aws.terminate import terminate
 from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind, Removal
 from autoscaler.core.model import GroupName, LaunchMethod, NodeGroup
 from autoscaler.core.scaleup.protection import Protection
+from autoscaler.errors import AwsError
 from autoscaler.loop.ledger import Ledger
 from autoscaler.metrics import Metrics
 from autoscaler.publish.numbers import count_removed
@@ -121,6 +122,17 @@ class AwsHands:
                 "protection.changed", node_group=change.group, instances=len(done.changed), protected=change.protect
             )
         return bool(done.changed)
+
+    async def cover(self, group: GroupName) -> None:
+        """Raise desired to the live instances, where it stayed below them; a refusal is told."""
+        if not self._may_write():
+            return
+        try:
+            await self.sizes.cover_live(group)
+        except AwsError as error:
+            log.warning("desired.not_restored", node_group=group, code=error.code, error=str(error))
+        else:
+            log.info("desired.restored", node_group=group)
 
     async def adopt(self, group: NodeGroup, *, is_ours: bool) -> None:
         """Follow units of desired that this process did not ask for. Raises AwsError."""
