@@ -2,7 +2,8 @@
 
 Retries of a meaning (same token, relative writes) are the callers'; the SDK
 makes none. Every call has a deadline, and a kind of call that fails is held
-back by its gate (`gate`). Large answers are parsed in a worker thread.
+back by its gate (`gate`). What changes something passes the fence last, once
+it is signed. Large answers are parsed in a worker thread.
 Endpoints, credentials and region come from where AWS's own tools take them.
 """
 
@@ -31,6 +32,8 @@ from autoscaler.errors import AwsError
 
 SERVICES = ("autoscaling", "ec2", "eks")
 UNREADABLE = "UnreadableAnswer"  # code of the AwsError for an answer that is none of AWS's
+NOT_LEADING = "NotLeading"  # code of the AwsError for a change that was not asked for
+READS = ("Describe", "Get")  # how operations begin that change nothing
 _PARSED_ON_THE_LOOP = 32 * 1024  # bytes; below, a thread costs more than it saves
 _IMDS_PATIENCE = 3.0  # seconds
 
@@ -63,12 +66,28 @@ class Aws:
         self._observe = observe
         self._gates: dict[str, Gate] = {}
 
+    def fence(self, may_write: Callable[[], bool]) -> None:
+        """Have every call that changes something ask first, as late as can be: signed, and about to be sent.
+
+        Whoever slept between its decision and this moment must not act on it
+        any more. What is signed and sleeps then, AWS refuses after 5 minutes.
+        """
+
+        def ask(event_name: str, **_: Any) -> None:
+            operation = event_name.rpartition(".")[2]
+            if not (operation.startswith(READS) or may_write()):
+                raise AwsError(NOT_LEADING, f"{operation}: the lease is not held; the next leader decides anew", 409)
+
+        for client in self._clients.values():
+            client.meta.events.register("before-send", ask)
+
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """Make one call, `operation` by the name that the API reference gives it.
 
         Raises AwsError: with AWS's own code; with status 0 when no answer came
         (it may have happened all the same); with the code `Backoff` when the
-        call was not made, because this kind of call fails.
+        call was not made, because this kind of call fails, and `NotLeading`
+        when the fence forbade it.
         """
         gate = self._gates.setdefault(operation, Gate(operation))
         await gate.pass_through()

@@ -1,4 +1,4 @@
-"""Scale-in protection: keeps AWS from terminating nodes of ours to even out zones.
+"""Scale-in protection: keeps AWS from terminating nodes of ours without a drain.
 
 Only instances in service can be protected; others are left for the next time.
 Protection is taken away only once desired covers the live instances: AWS would
@@ -79,4 +79,4 @@ async def _set_some(
 
 
 def _fault(error: AwsError) -> GroupFault:
-    return GroupFault(code=FAULT, detail=f"{error}; AWS may terminate nodes here to even out zones")
+    return GroupFault(code=FAULT, detail=f"{error}; AWS may terminate nodes here without a drain")

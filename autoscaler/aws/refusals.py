@@ -35,6 +35,7 @@ _CODES: dict[RefusalKind, tuple[str, ...]] = {
         "IncorrectState",
         "IncorrectInstanceState",
         "ConcurrentTagAccess",
+        "NotLeading",  # our own fence
     ),
     RefusalKind.LIMIT: (
         "VcpuLimitExceeded",

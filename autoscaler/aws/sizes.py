@@ -2,7 +2,10 @@
 
 For groups that LaunchInstances does not serve. A write never exceeds the
 maximum and never goes below the live instances or the minimum. Others may write
-too: nothing read here is trusted after the lock is released.
+too: nothing read here is trusted after the lock is released. AWS takes only
+absolute sizes: one that arrives late may be below what runs by then. So
+instances are protected from scale-in where sizes are written, and desired is
+raised to them again (`protection`).
 """
 
 from __future__ import annotations
@@ -81,7 +84,9 @@ class GroupSizes:
         """Add the units of a launch to the desired capacity, as far as the maximum allows.
 
         The result names no instances: they come, or their failures do, and
-        `Raised` is what `activities` follows. Never raises for what AWS says.
+        `Raised` is what `activities` follows. Where protected instances live
+        above desired, it is counted from these: nothing would come otherwise.
+        Never raises for what AWS says.
         """
         began = anyio.current_time()
         refusals: tuple[Refusal, ...] = ()
@@ -90,11 +95,12 @@ class GroupSizes:
             async with self.alone(group.name):
                 seen = await read_seen(self._aws, group.name)
                 sizes = await self.read(group.name)
-                target = min(sizes.desired + wish.units, sizes.max, group.max_size)
-                if target > sizes.desired:
+                base = max(sizes.desired, sizes.live)
+                target = min(base + wish.units, sizes.max, group.max_size)
+                if target > base:
                     await self._write(group.name, sizes.desired, target)
-                    raised = Raised(group.name, target - sizes.desired, seen, target)
-                got = max(0, target - sizes.desired)
+                    raised = Raised(group.name, target - base, seen, target)
+                got = max(0, target - base)
                 if got < wish.units:
                     refusals = (at_maximum(group.name, wish.units - got, wish.zone),)
         except AwsError as error:

@@ -37,7 +37,8 @@ class ModeFlags:
     dry_run: Switch = flag(False, "decide and tell, write nothing")
     paused: Switch = flag(False, "no voluntary action")
     protect_instances: Literal["auto", "never", "always"] = flag(
-        "auto", "protect our nodes from the ASG's own scale-in; auto: where AZRebalance would act on them"
+        "auto",
+        "protect our nodes from the ASG's own scale-in; auto: where AZRebalance would act, or desired is written",
     )
 
 

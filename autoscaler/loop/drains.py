@@ -8,7 +8,6 @@ where they are, and the successor finds their stamps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,11 +23,11 @@ from autoscaler.core.snapshot import Snapshot
 from autoscaler.errors import KubernetesError
 from autoscaler.kubernetes.draining.engine import DrainOrder, DrainTools, NodeDrain
 from autoscaler.kubernetes.draining.evictor import Result
-from autoscaler.kubernetes.draining.marks import Unmark, candidate_since
+from autoscaler.kubernetes.draining.marks import Unmark, candidate_since, is_marked
 from autoscaler.kubernetes.draining.nodes import NodeWriter
 from autoscaler.kubernetes.draining.shunning import Shunning
 from autoscaler.loop.ledger import Ledger
-from autoscaler.loop.leftovers import Leftover, find_leftovers
+from autoscaler.loop.leftovers import Leftover, find_leftovers, marked_by_others
 from autoscaler.loop.pace import Pace
 from autoscaler.loop.ports import Hands
 from autoscaler.loop.voice import Speaker
@@ -36,7 +35,9 @@ from autoscaler.loop.voice import Speaker
 log = structlog.get_logger()
 
 DRAINED = "Drained"  # reason of the Removal
+CORDONED = "node.kubernetes.io/unschedulable"
 SETTLING = 30.0  # seconds for the cache to show that the marks are off
+CLEANING = 5.0  # seconds that the first pass waits for that
 SHORTEST_PAUSE = timedelta(minutes=1)  # before a node that was not wanted at the second look is marked again
 LONGEST_PAUSE = timedelta(hours=1)  # before another attempt on a node
 GOING_FOR = timedelta(minutes=5)  # a Node that outlives its instance longer than this is not counted any more
@@ -72,7 +73,8 @@ class Drainer:
         self._going: dict[Uid, datetime] = {}
         self._attempts: dict[NodeName, int] = {}
         self._groups: dict[GroupName, NodeGroup] = {}
-        self._has_looked = False
+        self._theirs: set[Uid] | None = None  # marked without a stamp at the start, and not cleaned up yet
+        self._has_inherited = False
 
     async def run(self) -> None:
         """Be ready for work until cancelled."""
@@ -84,6 +86,24 @@ class Drainer:
             finally:
                 self._tasks = None
 
+    async def clean_up(self, snapshot: Snapshot) -> bool:
+        """Before anything is decided: open the nodes that an earlier process left marked, and nobody drains on.
+
+        The pods that it evicted may well fit there again; a node would be
+        bought for them otherwise. Tells whether there was something to do.
+        """
+        if self._theirs is not None:
+            return False
+        self._theirs = marked_by_others(snapshot)
+        found = [one for one in self._leftovers(snapshot) if not one.is_resumable]
+        with anyio.move_on_after(CLEANING):
+            async with anyio.create_task_group() as tasks:
+                for leftover in found:
+                    tasks.start_soon(self._clean, leftover)
+            while any(self._is_shut(one.node) for one in found):
+                await self._tools.cluster.wait_change()
+        return bool(found)
+
     def take(self, snapshot: Snapshot, decision: Decision) -> None:
         """Take over what a pass decided; returns at once."""
         if self._tasks is None:
@@ -91,6 +111,9 @@ class Drainer:
         self._groups = {group.name: group for group in snapshot.groups}
         nodes = {node.name: node for node in snapshot.nodes}
         self._forget(nodes)
+        if not self._has_inherited:
+            self._has_inherited = True
+            self._inherit(snapshot)
         for leftover in self._leftovers(snapshot):
             self._adopt(leftover, self._tasks)
         for drain in decision.drains:
@@ -100,17 +123,9 @@ class Drainer:
         self._parts.shunning.want(decision.shunned, snapshot.nodes)
         self._parts.speaker.drains.going(len(self._running) + len(self._going))
 
-    def _leftovers(self, snapshot: Snapshot) -> Iterable[Leftover]:
-        found = find_leftovers(
-            snapshot,
-            busy={*self._running, *self._settling},
-            identity=self._tools.identity,
-            is_first=not self._has_looked,
-        )
-        if not self._has_looked:
-            self._inherit(snapshot)
-        self._has_looked = True
-        return found
+    def _leftovers(self, snapshot: Snapshot) -> list[Leftover]:
+        busy = {*self._running, *self._settling}
+        return list(find_leftovers(snapshot, busy=busy, identity=self._tools.identity, theirs=self._theirs or ()))
 
     def _inherit(self, snapshot: Snapshot) -> None:
         """Take over since when nodes are unneeded from soft taints that are young enough."""
@@ -172,13 +187,24 @@ class Drainer:
         self._settling[node.name] = anyio.current_time() + SETTLING
         tasks.start_soon(self._clean, leftover)
 
+    def _is_shut(self, node: Node) -> bool:
+        """By the cache the marks are on, or the taint of their cordon, which Kubernetes takes off a little later."""
+        now = self._tools.cluster.nodes.objects.get(node.uid)
+        if now is None:
+            return False
+        return is_marked(now) or (not now.is_cordoned and any(taint.key == CORDONED for taint in now.taints))
+
     async def _clean(self, leftover: Leftover) -> None:
         node, fault = leftover.node, ""
         owner = leftover.stamp.owner if leftover.stamp is not None else ""
+        self._settling[node.name] = anyio.current_time() + SETTLING
         try:
-            await self._parts.nodes.edit(node.name, node.uid, Unmark(owner))
+            await self._parts.nodes.edit(node.name, node.uid, Unmark(owner, leftover.keeps_cordon))
+            if self._theirs is not None:
+                self._theirs.discard(node.uid)
         except KubernetesError as error:
-            fault = str(error)  # found again once it is not settling any more
+            fault = str(error)
+            self._settling[node.name] = anyio.current_time() + CLEANING  # then it is found again
         speaker = self._parts.speaker
         speaker.record(speaker.drains.cleaned(node.name, node.uid, fault))
 

@@ -46,6 +46,7 @@ class Follower:
     # An activity is told once: no call that fails afterwards may lose what it told.
     _unjudged: list[ActivityReport] = field(default_factory=list)
     _to_withdraw: dict[GroupName, int] = field(default_factory=dict)
+    _left_short: set[GroupName] | None = None  # groups to which instances were missing when this process began to lead
 
     async def run(self) -> None:
         """Poll for ever; idle while nothing is missing."""
@@ -62,12 +63,22 @@ class Follower:
                 log.warning("activities.read_failed", code=error.code, error=str(error))
 
     async def _adopt(self) -> None:
-        """Follow what is missing although this process did not ask for it."""
-        for group in self.source.groups:
-            missing = group.desired > group.live_units and "Launch" not in group.suspended
-            if missing and group.name not in self.hands.following:
+        """Follow what is missing although this process did not ask for it.
+
+        What was missing as it began to lead was asked for by its predecessor,
+        ours or cluster-autoscaler, who would withdraw it: left standing, it
+        would bring a node that nobody wants once there is capacity.
+        """
+        if self.source.refreshed_at is None:
+            return
+        short = [one for one in self.source.groups if one.desired > one.live_units and "Launch" not in one.suspended]
+        if self._left_short is None:
+            self._left_short = {one.name for one in short}
+        for group in short:
+            if group.name not in self.hands.following:
                 try:
-                    await self.hands.adopt(group)
+                    await self.hands.adopt(group, is_ours=group.name in self._left_short)
+                    self._left_short.discard(group.name)
                 except AwsError as error:
                     log.warning("activities.read_failed", node_group=group.name, code=error.code, error=str(error))
 

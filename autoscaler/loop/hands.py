@@ -23,6 +23,7 @@ from autoscaler.aws.terminate import terminate
 from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind, Removal
 from autoscaler.core.model import GroupName, LaunchMethod, NodeGroup
 from autoscaler.core.scaleup.protection import Protection
+from autoscaler.errors import AwsError
 from autoscaler.loop.ledger import Ledger
 from autoscaler.metrics import Metrics
 from autoscaler.publish.numbers import count_removed
@@ -42,8 +43,8 @@ Touch = Callable[[Collection[GroupName]], None]
 class Following:
     """Units of desired that are followed: the launch behind them, and the group as it was.
 
-    What somebody else raised, or a predecessor of ours, is followed too, so
-    that it is not counted on for ever; but it is not ours to withdraw.
+    What somebody else raised is followed too, so that it is not counted on
+    for ever; but it is not ours to withdraw. What a predecessor left is.
     """
 
     launch: Launch
@@ -122,12 +123,23 @@ class AwsHands:
             )
         return bool(done.changed)
 
-    async def adopt(self, group: NodeGroup) -> None:
-        """Follow units of desired that we did not ask for. Raises AwsError."""
+    async def cover(self, group: GroupName) -> None:
+        """Raise desired to the live instances, where it stayed below them; a refusal is told."""
+        if not self._may_write():
+            return
+        try:
+            await self.sizes.cover_live(group)
+        except AwsError as error:
+            log.warning("desired.not_restored", node_group=group, code=error.code, error=str(error))
+        else:
+            log.info("desired.restored", node_group=group)
+
+    async def adopt(self, group: NodeGroup, *, is_ours: bool) -> None:
+        """Follow units of desired that this process did not ask for. Raises AwsError."""
         units = group.desired - group.live_units
         launch = Launch(group=group.name, zone=None, count=units, units=units, method=LaunchMethod.DESIRED)
         seen = await read_seen(self._aws, group.name)
-        self.following[group.name] = Following(launch, group, is_ours=False)
+        self.following[group.name] = Following(launch, group, is_ours=is_ours)
         self.watch.follow(Raised(group.name, units, seen, group.desired))
 
     async def withdraw(self, group: GroupName, units: int) -> int:

@@ -16,8 +16,8 @@ import structlog
 from anyio.abc import TaskStatus
 
 from autoscaler.aws.groups import GroupSource
-from autoscaler.core.model import GroupName, InstanceId, Lifecycle, NodeGroup
-from autoscaler.core.scaleup.protection import Protection, protection_changes
+from autoscaler.core.model import GroupName, InstanceId, LaunchMethod, Lifecycle, NodeGroup
+from autoscaler.core.scaleup.protection import Protection, protection_changes, uncovered
 from autoscaler.errors import AwsError
 from autoscaler.loop.ledger import Ledger
 from autoscaler.loop.pace import Pace
@@ -31,11 +31,13 @@ FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Upkeep:
-    """How the groups are kept. Seconds; `protect` is None in a dry run."""
+    """How the groups are kept. Seconds; `protect` and `cover` are None in a dry run."""
 
     interval: float
     protection: str  # auto | always | never
+    method: LaunchMethod | None  # None: each group's own
     protect: Callable[[Protection], Awaitable[bool]] | None
+    cover: Callable[[GroupName], Awaitable[None]] | None
 
 
 class GroupKeeper:
@@ -50,6 +52,7 @@ class GroupKeeper:
         self._touch = anyio.Event()
         self._aged: set[InstanceId] = set()
         self._told_none = False
+        self._uncovered: frozenset[GroupName] = frozenset()
 
     def touch(self, names: Collection[GroupName]) -> None:
         """Have these groups read again soon."""
@@ -104,6 +107,8 @@ class GroupKeeper:
         if groups != before:
             self._pace.ring()
         await self._protect(groups)
+        if names is None:
+            await self._cover(groups)
 
     async def _learn_ages(self, groups: Collection[NodeGroup]) -> None:
         """Ask EC2, once for each instance, when it was launched: first sight may be long after."""
@@ -117,10 +122,18 @@ class GroupKeeper:
         protect = self._upkeep.protect
         if protect is None:
             return
-        for change in protection_changes(groups, self._upkeep.protection):
+        for change in protection_changes(groups, self._upkeep.protection, self._upkeep.method):
             if await protect(change):
                 self._touched.add(change.group)
             self._pace.ring()  # a refusal is told by the next pass
+
+    async def _cover(self, groups: Collection[NodeGroup]) -> None:
+        """Raise desired to what is protected, where it was below in two whole reads: listings lag."""
+        before, self._uncovered = self._uncovered, uncovered(groups, self._upkeep.protection)
+        for name in sorted(before & self._uncovered):
+            if self._upkeep.cover is not None:
+                await self._upkeep.cover(name)
+                self._touched.add(name)
 
 
 def _waits(group: NodeGroup) -> bool:

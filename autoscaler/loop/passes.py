@@ -96,6 +96,10 @@ class Pass:
                 return False
             with course.phase("observe"):
                 snapshot = replace(eyes.look(clock.now()), wave=wave)
+            if self._senses.drains is not None:
+                with course.phase("act"):
+                    if await self._senses.drains.clean_up(snapshot):
+                        continue
             with course.phase("plan"):
                 decision = await to_thread.run_sync(plan, snapshot)
             self._ledger.note_decided(decision.scale_down, decision.at)

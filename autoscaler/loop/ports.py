@@ -45,6 +45,9 @@ class Hands(Protocol):
 class Drains(Protocol):
     """What empties nodes, beside the passes."""
 
+    async def clean_up(self, snapshot: Snapshot) -> bool:
+        """Take off, once, what an earlier process left on nodes and nobody goes on with; tell whether anything was."""
+
     def take(self, snapshot: Snapshot, decision: Decision) -> None:
         """Begin the drains that a pass decided, and see to those that are there; return at once."""
 

@@ -26,7 +26,7 @@ from autoscaler.aws.groups import GroupSource
 from autoscaler.aws.refusals import classify
 from autoscaler.config import Config, ConfigError
 from autoscaler.core.decision import LaunchResult
-from autoscaler.core.model import GroupName
+from autoscaler.core.model import GroupName, LaunchMethod
 from autoscaler.core.scaledown.drainability import COUNTED
 from autoscaler.core.schedulers import Schedulers
 from autoscaler.errors import AutoscalerError
@@ -232,6 +232,7 @@ class Process:
 
     def _connect_aws(self, aws: Aws) -> None:
         config = self._config
+        aws.fence(self._may_write)
         self.source = GroupSource(
             aws,
             Selection.of(config),
@@ -242,7 +243,9 @@ class Process:
         upkeep = Upkeep(
             interval=config.aws_refresh_interval.total_seconds(),
             protection=config.protect_instances,
+            method=None if config.launch_method == "auto" else LaunchMethod(config.launch_method),
             protect=None if config.dry_run else self.hands.protect,
+            cover=None if config.dry_run else self.hands.cover,
         )
         self.keeper = GroupKeeper(self.source, self.ledger, self.pace, upkeep)
         self.follower = Follower(
@@ -288,7 +291,7 @@ class Process:
         self.keeper.touch(names)
 
     def _may_write(self) -> bool:
-        """The fence: asked immediately before every write to AWS."""
+        """The fence: asked immediately before every write."""
         return self.elector is None or self.elector.is_leading()
 
     def _board(self, api: Api) -> Board | None:

@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from autoscaler.aws.client import UNREADABLE, Aws, AwsSettings, connect
+from autoscaler.aws.client import NOT_LEADING, UNREADABLE, Aws, AwsSettings, connect
 from autoscaler.aws.cloud_config import read_endpoints
 from autoscaler.aws.gate import BACKOFF
 from autoscaler.emulator.aws import AwsEmulator
@@ -147,6 +147,19 @@ async def test_a_crowd_before_a_failing_call_is_sent_away(emulator: AwsEmulator)
 async def test_a_refusal_of_one_request_holds_nobody_back(emulator: AwsEmulator, aws: Aws) -> None:
     emulator.faults.add(Fault(action=DESCRIBE, code="ValidationError", message="no", status=400))
     assert [await describe(aws) for _ in range(20)] == ["ValidationError"] * 20
+
+
+async def test_what_changes_something_asks_the_fence_as_it_is_sent(emulator: AwsEmulator, aws: Aws) -> None:
+    emulator.create_group(name="spot-a", max=5)
+    leads = [True]
+    aws.fence(lambda: leads[0])
+    await aws.call("autoscaling", "SetDesiredCapacity", AutoScalingGroupName="spot-a", DesiredCapacity=1)
+    leads[0] = False
+    with pytest.raises(AwsError) as caught:
+        await aws.call("autoscaling", "SetDesiredCapacity", AutoScalingGroupName="spot-a", DesiredCapacity=2)
+    assert caught.value.code == NOT_LEADING
+    assert await describe(aws) == "ok"
+    assert len(emulator.calls("SetDesiredCapacity")) == 1
 
 
 async def test_a_large_answer_does_not_hold_the_loop(emulator: AwsEmulator, aws: Aws) -> None:

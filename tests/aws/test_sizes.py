@@ -12,6 +12,7 @@ from autoscaler.core.decision import Launch, RefusalKind
 from autoscaler.core.model import GroupName, LaunchMethod, Market, NodeGroup, Zone
 from autoscaler.emulator.aws import AwsEmulator
 from autoscaler.emulator.aws.faults import Fault, access_denied
+from autoscaler.emulator.aws.groups import set_desired
 from tests.aws.waiting import wait_for_instances
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +66,27 @@ async def test_a_raise_stops_at_the_maximum_of_the_group_or_of_the_flag(mixed: A
     assert [refusal.code for refusal in result.refusals] == [AT_MAXIMUM]
     result, raised = await GroupSizes(aws).raise_by(wish(1), group(max_size=3))
     assert (desired(mixed), raised) == (3, None)
+
+
+async def test_a_lease_that_is_lost_between_the_reads_and_the_write_stops_it(mixed: AwsEmulator, aws: Aws) -> None:
+    aws.fence(lambda: not mixed.calls("DescribeAutoScalingGroups"))
+    result, raised = await GroupSizes(aws).raise_by(wish(2), group())
+    assert (desired(mixed), raised) == (0, None)
+    assert [refusal.kind for refusal in result.refusals] == [RefusalKind.CONTENTION]
+
+
+async def test_a_raise_counts_from_what_is_protected_above_desired(mixed: AwsEmulator, aws: Aws) -> None:
+    sizes = GroupSizes(aws)
+    await sizes.raise_by(wish(3), group())
+    await wait_for_instances(mixed, NAME, 3)
+    with mixed.world.lock:
+        for one in mixed.world.instances.values():
+            one.protected = True
+        set_desired(mixed.world, mixed.world.groups[NAME], 1)
+    _, raised = await sizes.raise_by(wish(2), group())
+    assert desired(mixed) == 5
+    assert raised is not None
+    assert raised.units == 2
 
 
 async def test_a_lost_answer_is_looked_up(mixed: AwsEmulator, aws: Aws) -> None:

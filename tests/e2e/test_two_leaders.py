@@ -46,11 +46,17 @@ def detoured(stage: Stage, *flags: str) -> Iterator[tuple[ChildController, Detou
 
 
 def overtake(
-    stage: Stage, first: ChildController, detour: Detour, acted: Callable[[ChildController], object], *flags: str
+    stage: Stage,
+    first: ChildController,
+    detour: Detour,
+    acted: Callable[[ChildController], object],
+    *flags: str,
+    settled: Callable[[], object] = lambda: True,
 ) -> str:
     """Stop the first once its write is on the way, let a second act, then let the write arrive; return its answer.
 
-    At the end the second still runs, and the first has seen that it leads no more.
+    At the end the second still runs and has `settled` what the write did, and
+    the first has seen that it leads no more.
     """
     wait_for(lambda: detour.held, "the write to be on its way")
     os.kill(first.pid, signal.SIGSTOP)
@@ -62,8 +68,9 @@ def overtake(
         os.kill(first.pid, signal.SIGCONT)
         wait_for(lambda: first.returncode is not None, "the first to end")
         assert first.returncode == 1
-        assert first.events("lease.lost")
+        wait_for(lambda: first.events("lease.lost"), "its last words")
         pause(1.0)
+        wait_for(settled, "the successor to have settled it")
         assert second.returncode is None
     return detour.answers[0].decode().split()[1]
 

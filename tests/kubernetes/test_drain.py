@@ -226,8 +226,14 @@ async def test_a_drain_that_was_killed_is_taken_over_where_it_stood() -> None:
         await until(lambda: all(STAMP in node.annotations for node in at.cluster.nodes.objects.values()))
         stamp = stamp_of(at)
         assert (stamp.owner, stamp.step) == ("old", Step.EVICTING)
+        assert marks(at) == (True, True, False), "cluster-autoscaler would leave the label"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(NodeDrain(at.order(adopted=stamp), at.tools("new"), at).run)
+            await until(lambda: marks(at) == (True, True, True))
+            stamp = stamp_of(at)
+            tasks.cancel_scope.cancel()
         at.client.cluster.store.delete(BUDGETS, ("default", "web"))
-        end = await at.drain(at.order(adopted=stamp), "new")
+        end = await at.drain(at.order(adopted=stamp), "newest")
         assert end.ending is Ending.REMOVED
         assert at.ended == ["i-0001"]
 

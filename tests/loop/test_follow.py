@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -17,6 +18,7 @@ from autoscaler.core.decision import Launch, LaunchResult, RefusalKind
 from autoscaler.core.model import GroupName, LaunchMethod
 from autoscaler.emulator.aws import AwsEmulator, Delays, EmulatorConfig
 from autoscaler.emulator.aws.faults import Fault
+from autoscaler.emulator.aws.groups import set_desired
 from autoscaler.loop.follow import Follower
 from autoscaler.loop.hands import AwsHands
 from autoscaler.loop.ledger import Ledger
@@ -35,29 +37,60 @@ def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsEmulator]:
         yield started
 
 
-@pytest.mark.parametrize("action", ["DescribeAutoScalingGroups", "SetDesiredCapacity"])
-async def test_a_failed_call_loses_no_failed_activity(emulator: AwsEmulator, action: str) -> None:
-    for name in NAMES:
-        emulator.create_group(name=name, market="spot")
-    emulator.set_pool(free=0)
+@asynccontextmanager
+async def following(told: list[LaunchResult], ledger: Ledger) -> AsyncIterator[Follower]:
+    """What follows raises of the groups, not running yet."""
     async with connect(AwsSettings(region="eu-west-3")) as aws:
-        source = GroupSource(aws, Selection(bounds=dict.fromkeys(NAMES, Bounds(0, 9))))
-        ledger = Ledger()
-        hands = AwsHands(aws, ledger, Metrics(version="test"), lambda _: None, lambda: True)
-        told: list[LaunchResult] = []
 
         async def tell(result: LaunchResult) -> None:
             told.append(result)
 
-        follower = Follower(
-            hands=hands,
-            source=source,
+        yield Follower(
+            hands=AwsHands(aws, ledger, Metrics(version="test"), lambda _: None, lambda: True),
+            source=GroupSource(aws, Selection(bounds=dict.fromkeys(NAMES, Bounds(0, 9)))),
             ledger=ledger,
             pace=Pace(Rhythm()),
             config=Config(),
             jitter=lambda: 0.0,
             tell=tell,
         )
+
+
+async def test_what_a_predecessor_asked_for_is_withdrawn_and_what_others_ask_for_is_not(emulator: AwsEmulator) -> None:
+    emulator.world.delays.retry = 0.1
+    for name in NAMES:
+        emulator.create_group(name=name, market="spot")
+    emulator.set_pool(free=0)
+    groups = emulator.world.groups
+
+    def ask(name: GroupName) -> None:
+        with emulator.world.lock:
+            set_desired(emulator.world, groups[name], 2)
+
+    ask(NAMES[0])
+    async with following(told := [], Ledger()) as follower, anyio.create_task_group() as tasks:
+        await follower.source.refresh()
+        tasks.start_soon(follower.run)
+        with anyio.fail_after(20):
+            while groups[NAMES[0]].desired:  # noqa: ASYNC110 - the emulator tells nobody
+                await anyio.sleep(0.05)
+            ask(NAMES[1])
+            await follower.source.refresh()
+            while not any(result.launch.group == NAMES[1] for result in told):  # noqa: ASYNC110
+                await anyio.sleep(0.05)
+            await anyio.sleep(1)
+        tasks.cancel_scope.cancel()
+    assert [groups[name].desired for name in NAMES] == [0, 2]
+
+
+@pytest.mark.parametrize("action", ["DescribeAutoScalingGroups", "SetDesiredCapacity"])
+async def test_a_failed_call_loses_no_failed_activity(emulator: AwsEmulator, action: str) -> None:
+    for name in NAMES:
+        emulator.create_group(name=name, market="spot")
+    emulator.set_pool(free=0)
+    told: list[LaunchResult] = []
+    async with following(told, ledger := Ledger()) as follower:
+        hands, source = follower.hands, follower.source
         for group in await source.refresh():
             wish = Launch(group=group.name, zone=None, count=2, units=2, method=LaunchMethod.DESIRED)
             assert not (await hands.launch(wish, group)).refusals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from autoscaler.core.model import Lifecycle, Node, NodeGroup, NodeName
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.draining.marks import STAMP, Stamp, Step
-from autoscaler.loop.leftovers import Leftover, find_leftovers
+from autoscaler.loop.leftovers import Leftover, find_leftovers, marked_by_others
 from tests.builders import NOW, group, instance, node, pod, taint
 
 TAINT = taint("ToBeDeletedByClusterAutoscaler=1767268800:NoSchedule")
@@ -33,7 +34,8 @@ def found(
     one: Node, of: tuple[NodeGroup, ...] | None = None, *, is_first: bool = True, busy: tuple[NodeName, ...] = ()
 ) -> list[Leftover]:
     snapshot = Snapshot(at=NOW, nodes=(one,), groups=groups() if of is None else of, pods=(pod("web-1", node="n1"),))
-    return list(find_leftovers(snapshot, busy=busy, identity="me", is_first=is_first))
+    theirs = marked_by_others(snapshot) if is_first else set()
+    return list(find_leftovers(snapshot, busy=busy, identity="me", theirs=theirs))
 
 
 def test_a_drain_that_had_begun_is_resumed() -> None:
@@ -68,6 +70,24 @@ def test_a_taint_without_a_stamp_is_taken_off_at_the_start_only() -> None:
     left = node("n1", instance_id="i-1", taints=(TAINT,), is_cordoned=True)
     assert [one.stamp for one in found(left)] == [None]
     assert not found(left, is_first=False)
+
+
+def test_a_node_whose_instance_has_just_gone_is_opened_for_nobody() -> None:
+    def left(age: timedelta) -> Node:
+        since = taint(f"ToBeDeletedByClusterAutoscaler={int((NOW - age).timestamp())}:NoSchedule")
+        return node("n1", instance_id="i-1", taints=(since,), is_cordoned=True)
+
+    assert not found(left(timedelta(minutes=1)), ())
+    assert found(left(timedelta(minutes=6)), ())
+    assert found(left(timedelta(minutes=1)))
+
+
+def test_where_the_taint_is_off_nothing_is_resumed_and_the_cordon_is_anothers() -> None:
+    (left,) = found(replace(marked(), taints=()))
+    assert not left.is_resumable
+    assert left.keeps_cordon
+    (left,) = found(marked())
+    assert not left.keeps_cordon
 
 
 def test_a_cordon_alone_is_somebody_elses() -> None:

@@ -3,7 +3,8 @@
 Marked, looked at again, emptied, and confirmed by a fresh read before the
 instance ends: no cache is trusted with that, and a process that has lost the
 node to its successor finds the other's stamp. Whatever does not work out is
-undone. Cancelled, it leaves all as it stands: a successor reads the stamp.
+undone. Cancelled, it leaves what a successor finds by the stamp, and
+cluster-autoscaler by the taint; nothing that only we know to take off.
 Only the nodes that a Decision names come here; nothing is chosen.
 """
 
@@ -28,6 +29,7 @@ from autoscaler.kubernetes.draining.evictor import EvictionTools, Evictor, Resul
 from autoscaler.kubernetes.draining.marks import (
     DELAYS_DELETION,
     TO_BE_DELETED,
+    Leave,
     Mark,
     Restamp,
     Stamp,
@@ -51,6 +53,7 @@ _CACHE_PATIENCE = 30.0  # seconds for a write of ours to show in the cache
 _POLL = 0.2
 _VOLUME_PATIENCE = 120.0
 _FIRST_PAUSE, _LAST_PAUSE = 1.0, 30.0
+_LAST_SECONDS = 3.0  # for the last write of a drain that is cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +131,20 @@ class NodeDrain:
                 end = End(Ending.FAILED, str(error))
             if end.ending in UNDONE:
                 end = await self._undo(end)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(_LAST_SECONDS, shield=True):
+                await self._leave()
+            raise
         finally:
             residents.forget(self.order.node)
         return end._replace(evicted=self._evictor.evicted if self._evictor else 0)
+
+    async def _leave(self) -> None:
+        """Leave the node to whoever comes next."""
+        try:
+            await self._nodes.edit(self.order.node, self.order.uid, Leave(self._tools.identity))
+        except KubernetesError as error:
+            log.warning("drain.left_out_of_balance", node=self.order.node, error=str(error))
 
     def _new_stamp(self) -> Stamp:
         """The stamp of this drain; an adopted one keeps its beginning and its deadline."""

@@ -67,7 +67,7 @@ def read_stamp(annotations: Mapping[str, Any] | None) -> Stamp | None:
 
 def is_marked(node: Node) -> bool:
     """Tell whether a Node carries the taint or the stamp of a drain, whoever's."""
-    return STAMP in node.annotations or any(taint.key == TO_BE_DELETED for taint in node.taints)
+    return STAMP in node.annotations or is_tainted(node)
 
 
 def is_candidate(node: Node) -> bool:
@@ -77,8 +77,22 @@ def is_candidate(node: Node) -> bool:
 
 def candidate_since(node: Node) -> datetime | None:
     """Return since when a Node carries the soft taint; None without one that says so."""
+    return _tainted_since(node, CANDIDATE)
+
+
+def deleted_since(node: Node) -> datetime | None:
+    """Return since when a Node carries the taint of a drain; None without one that says so."""
+    return _tainted_since(node, TO_BE_DELETED)
+
+
+def is_tainted(node: Node) -> bool:
+    """Tell whether a Node carries the taint of a drain, whoever's."""
+    return any(taint.key == TO_BE_DELETED for taint in node.taints)
+
+
+def _tainted_since(node: Node, key: str) -> datetime | None:
     for taint in node.taints:
-        if taint.key == CANDIDATE and taint.value.isdecimal() and len(taint.value) <= _LONGEST_MOMENT:
+        if taint.key == key and taint.value.isdecimal() and len(taint.value) <= _LONGEST_MOMENT:
             return datetime.fromtimestamp(int(taint.value), UTC)
     return None
 
@@ -127,7 +141,27 @@ class Restamp:
             return False
         stamp = msgspec.structs.replace(self.stamp, cordoned=before.cordoned, excluded=before.excluded)
         meta["annotations"][STAMP] = msgspec.json.encode(stamp).decode()
+        if before.excluded:
+            _section(meta, "labels")[NOT_BALANCED] = ""  # which a process that was stopped has taken off
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Takes off what only we would ever take off: the load balancer label.
+
+    Whoever comes next may be cluster-autoscaler, which takes away the taint
+    and the cordon, and does not know the label.
+    """
+
+    owner: str
+
+    def __call__(self, node: Document) -> bool:
+        meta = _section(node, "metadata")
+        stamp = read_stamp(meta.get("annotations"))
+        if stamp is None or stamp.owner != self.owner or not stamp.excluded:
+            return False
+        return _section(meta, "labels").pop(NOT_BALANCED, None) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +169,13 @@ class Unmark:
     """Takes the marks of a drain off, unless it has become somebody else's meanwhile.
 
     Without `owner`: what cluster-autoscaler left, which has no stamp, or what
-    nobody can read. A cordon that came with its taint counts as ours.
+    nobody can read. A cordon that came with its taint counts as ours; with
+    `keeps_cordon`, whoever took the taint off has seen to ours, and what
+    stands there now is another's.
     """
 
     owner: str = ""
+    keeps_cordon: bool = False
 
     def __call__(self, node: Document) -> bool:
         meta, spec = _section(node, "metadata"), _section(node, "spec")
@@ -147,7 +184,7 @@ class Unmark:
         if (stamp.owner if stamp else "") != self.owner:
             return False
         is_ours = _has_taint(spec, TO_BE_DELETED) if stamp is None else stamp.cordoned
-        if is_ours:
+        if is_ours and not self.keeps_cordon:
             spec.pop("unschedulable", None)
         if stamp is not None and stamp.excluded:
             _section(meta, "labels").pop(NOT_BALANCED, None)
