@@ -88,6 +88,7 @@ class Simulation:
             groups=groups,
             daemonsets=cluster.daemonsets,
             namespaces=cluster.namespaces,
+            annotated=cluster.annotated,
             storage=cluster.storage,
             workloads=cluster.workloads,
             pdbs=cluster.budgets,

@@ -43,7 +43,8 @@ from autoscaler.core.scaledown.policy import ScaleDownPolicy
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.pools import pools_of
 from autoscaler.core.snapshot import DaemonSet, Snapshot
-from autoscaler.core.workload import PodDisruptionBudget
+from autoscaler.core.tuning import Annotated, Bearer, Key
+from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.policy_config import parse_policy
 from tests import builders
 from tests.builders import NOW
@@ -115,7 +116,8 @@ def _read_story(row: Row, topic: str) -> Story:
         daemonsets=tuple(_read_daemonset(one) for one in top.take("daemonsets", [])),
         policy=_read_flags(top.take("flags", {})),
         pdbs=tuple(_read_pdb(one) for one in top.take("pdbs", [])),
-        workloads=tuple(builders.workload(**one) for one in top.take("workloads", [])),
+        workloads=tuple(_read_workload(one) for one in top.take("workloads", [])),
+        annotated=_read_annotated(top.take("annotated", {})),
         scale_down=_read_memory(top.take("memory"), at),
     )
     then = top.take("then")
@@ -191,7 +193,7 @@ def _read_group(row: Row, at: datetime, memory: CapacityMemory) -> tuple[NodeGro
 
 def _spec_fields(top: _Row) -> Row:
     return top.fields(
-        cpu=str, memory=str, tolerates=str, host_port=int, needs=dict, priority=int, scheduler=str,
+        cpu=str, memory=str, tolerates=str, host_port=int, needs=dict, priority=int, priority_class=str, scheduler=str,
         zone=lambda short: str(zone(short)), extra=lambda row: {key: str(amount) for key, amount in row.items()},
         local_volumes=tuple, restart_policy=str, images=tuple,
         gates=tuple, unknowns=tuple, claims=tuple, resource_claims=bool, inline_disks=tuple,
@@ -311,6 +313,27 @@ def _read_pdb(row: Row) -> PodDisruptionBudget:
     )
     top.done()
     return made
+
+
+def _read_workload(row: Row) -> Workload:
+    """A workload; `owned_by` is the kind and name of its own controller."""
+    fields = dict(row)
+    kind, _, name = fields.pop("owned_by", "").partition("/")
+    owner = OwnerRef(kind, name, Uid(f"uid-{name}")) if name else None
+    return builders.workload(**fields, owner=owner)
+
+
+def _read_annotated(row: Row) -> Annotated:
+    """Annotations of namespaces and priority classes by name; `last_good` by kind, then by namespace and name."""
+    top = _Row(row, "annotated")
+    last_good = {
+        Bearer(kind, *key.split("/")): {Key(each): text for each, text in values.items()}
+        for kind, bearers in top.take("last_good", {}).items()
+        for key, values in bearers.items()
+    }
+    fields = top.fields(namespaces=dict, priority_classes=dict)
+    top.done()
+    return Annotated(last_good=last_good, **fields)
 
 
 def _read_memory(row: Row | None, at: datetime) -> ScaleDownMemory | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from autoscaler.core.index import Index
+from autoscaler.core.menu import Menus
 from autoscaler.core.model import GroupName, Pod
 from autoscaler.core.scaledown.reservations import reserve_places
 from autoscaler.core.scaleup.attachments import limit_attachments
@@ -32,6 +33,7 @@ from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.topology import build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
+from autoscaler.core.tuning import Tunings
 
 REVISIONS = 4  # a plan that still opens what it did not foresee stands: the next pass sees those nodes
 Wanted = list[tuple[PodClass, list[Pod]]]  # pods without a place on what there is, in buying order
@@ -48,6 +50,7 @@ class Layout:
     market: Market
     buyer: Buyer
     housing: Housing
+    menus: Menus
     wanted: Wanted = field(default_factory=list)
     gathering: Gathering | None = None  # None: no preference looks at this plan
 
@@ -148,8 +151,9 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     index = Index(snapshot)
     candidates = choose_candidates(snapshot, index.census.pending)
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
-    classes, dimensions = classify(candidates.pods, volumes, Profiles(snapshot.schedulers))
     tiers = tiers_of(snapshot)
+    menus = Menus(snapshot.groups, tiers, Tunings(snapshot.workloads, snapshot.annotated), snapshot.at)
+    classes, dimensions = classify(candidates.pods, volumes, Profiles(snapshot.schedulers), menus)
 
     def rank(group: GroupName) -> tuple[int, str]:
         return -(tiers[group] or 0), group
@@ -178,6 +182,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
         market=market,
         housing=Housing(stock, topology, questions),
         buyer=Buyer(market, dimensions, snapshot.policy, topology),
+        menus=menus,
     )
     layout.housing.fill(ordered)
     _buy(layout, ordered)

@@ -33,7 +33,7 @@ def plan(snapshot: Snapshot) -> Decision:
     for order in put_off:
         for pod in order.pods:
             del bought[pod.uid]
-    moments = (layout.candidates.delay_ends, stock.deadline)
+    moments = (layout.candidates.delay_ends, stock.deadline, layout.menus.soonest)
     judge = Judge(layout.market, buyer)
     keys: dict[str, PodKey] = {}  # by uid; made once, as many new tuples wake the garbage collector
     for one in layout.classes:

@@ -20,6 +20,7 @@ from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.storage import Storage
+from autoscaler.core.tuning import Annotated
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 
 
@@ -67,6 +68,7 @@ class Snapshot:
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     workloads: Sequence[Workload] = ()
     pdbs: Sequence[PodDisruptionBudget] = ()
+    annotated: Annotated = field(default_factory=Annotated)
     storage: Storage = field(default_factory=Storage)
     policy: Policy = field(default_factory=Policy)
     schedulers: Schedulers = NO_SCHEDULERS

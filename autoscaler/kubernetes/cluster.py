@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import anyio
 import anyio.abc
@@ -24,17 +24,19 @@ from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.storage import Claim, ClaimKey, Storage
+from autoscaler.core.tuning import Annotated, Bearer
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes import kinds
 from autoscaler.kubernetes.cache import Kind, Pace, Reflector
 from autoscaler.kubernetes.convert import Interner, MalformedObjectError, PriorityClass, parse_priorities
 from autoscaler.kubernetes.draining.residents import Residents
-from autoscaler.kubernetes.kinds import ConfigMap
+from autoscaler.kubernetes.kinds import ConfigMap, Namespace
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
 from autoscaler.kubernetes.storage import to_storage
 from autoscaler.kubernetes.transport import Api
+from autoscaler.kubernetes.tuned import Tuned
 
 log = structlog.get_logger()
 
@@ -42,6 +44,16 @@ PRIORITY_CONFIG_MAP = "cluster-autoscaler-priority-expander"
 CONFIG_INVALID = "PriorityConfigMapInvalid"  # the event reason of cluster-autoscaler
 POLICY_INVALID = "PolicyConfigMapInvalid"
 _SWEEP_SECONDS = 60.0
+
+
+class _Annotated(Protocol):
+    @property
+    def annotations(self) -> Labels: ...
+
+
+class _NamedAnnotated(_Annotated, Protocol):
+    @property
+    def name(self) -> str: ...
 
 
 class ConfigFault(NamedTuple):
@@ -77,6 +89,7 @@ class ClusterView:
     nodes: tuple[Node, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    annotated: Annotated = field(default_factory=Annotated)
     priority_classes: tuple[PriorityClass, ...] = ()
     workloads: Mapping[Uid, Workload] = field(default_factory=dict)
     budgets: tuple[PodDisruptionBudget, ...] = ()
@@ -100,6 +113,7 @@ class ClusterCache:
         self.policy_fault: ConfigFault | None = None
         self._good_policy: OperatorPolicy | None = None
         self._settings = settings
+        self.tuned = Tuned()
         self._census = CensusTaker(settings.expendable_cutoff)
         self.residents = Residents(self._everyone)
         self._interner = interner = Interner()
@@ -108,15 +122,15 @@ class ClusterCache:
         self.pods = Reflector(api, kinds.pods(interner), pace, self._pod_changed)
         self.nodes = Reflector(api, kinds.NODES, pace, self._node_changed)
         self.daemonsets = Reflector(api, kinds.daemonsets(interner), pace, self._daemonset_changed)
-        self.namespaces = Reflector(api, kinds.namespaces(interner), pace, self._value_changed)
-        self.priority_classes = Reflector(api, kinds.PRIORITY_CLASSES, pace, self._value_changed)
+        self.namespaces = Reflector(api, kinds.namespaces(interner), pace, self._namespace_changed)
+        self.priority_classes = Reflector(api, kinds.PRIORITY_CLASSES, pace, self._class_changed)
         config = kinds.config_map(settings.namespace, settings.priority_config_map)
         self.config_maps = Reflector(api, config, pace, self._config_changed)
         policy = kinds.config_map(settings.namespace, POLICY_CONFIG_MAP)
         self.policies = Reflector(api, policy, pace, self._policy_changed)
         self.budgets = Reflector(api, kinds.BUDGETS, pace, self._follower_changed)
         self.workloads = tuple(
-            Reflector(api, self._workloads(kind, interner), pace, self._follower_changed) for kind in kinds.WORKLOADS
+            Reflector(api, self._workloads(kind, interner), pace, self._workload_changed) for kind in kinds.WORKLOADS
         )
         self.storage = tuple(Reflector(api, kind, pace, self._value_changed) for kind in kinds.STORAGE)
         services = [kinds.SERVICES] if settings.schedulers.derives_selectors else []
@@ -165,6 +179,11 @@ class ClusterCache:
             nodes=tuple(self.nodes.objects.values()),
             daemonsets=tuple(self.daemonsets.objects.values()),
             namespaces={each.name: each.labels for each in self.namespaces.objects.values()},
+            annotated=Annotated(
+                namespaces=_annotated(self.namespaces.objects.values()),
+                priority_classes=_annotated(self.priority_classes.objects.values()),
+                last_good=self.tuned.last_good,
+            ),
             priority_classes=tuple(self.priority_classes.objects.values()),
             workloads=workloads,
             budgets=tuple(self.budgets.objects.values()),
@@ -216,6 +235,8 @@ class ClusterCache:
     def _pod_changed(self, before: Pod | None, after: Pod | None) -> None:
         self._census.change(before, after)
         self.residents.change(before, after)
+        if (pod := after or before) is not None and pod.annotations:
+            self._tuned_changed(Bearer("Pod", pod.namespace, pod.name), pod.uid, before, after)
         if after is None:
             relevant = before is not None
         elif before is None:
@@ -237,6 +258,28 @@ class ClusterCache:
     def _value_changed(self, before: object, after: object) -> None:
         if before != after:
             self._wake()
+
+    def _namespace_changed(self, before: Namespace | None, after: Namespace | None) -> None:
+        if (one := after or before) is not None:
+            self._tuned_changed(Bearer("Namespace", "", one.name), one.uid, before, after)
+        self._value_changed(before, after)
+
+    def _class_changed(self, before: PriorityClass | None, after: PriorityClass | None) -> None:
+        if (one := after or before) is not None:
+            self._tuned_changed(Bearer("PriorityClass", "", one.name), one.uid, before, after)
+        self._value_changed(before, after)
+
+    def _workload_changed(self, before: Workload | None, after: Workload | None) -> None:
+        """A wish of an application is obeyed at once; replicas follow the pods as they come and go."""
+        one = after or before
+        if one is not None and self._tuned_changed(Bearer(one.kind, one.namespace, one.name), one.uid, before, after):
+            self._wake()
+        else:
+            self._follower_changed(before, after)
+
+    def _tuned_changed(self, bearer: Bearer, uid: str, before: _Annotated | None, after: _Annotated | None) -> bool:
+        old, new = (one.annotations if one is not None else None for one in (before, after))
+        return self.tuned.change(bearer, uid, old, new)
 
     def _follower_changed(self, before: object, after: object) -> None:
         """What follows the pods as they come and go: budgets' allowances, numbers of replicas."""
@@ -278,6 +321,10 @@ class ClusterCache:
             self.policy_fault = ConfigFault(known.namespace, known.name, known.uid, POLICY_INVALID, detail)
             log.warning("policy.invalid", config_map=known.name, fault=detail)
         self._wake()
+
+
+def _annotated(objects: Iterable[_NamedAnnotated]) -> dict[str, Labels]:
+    return {one.name: one.annotations for one in objects if one.annotations}
 
 
 def _read_tiers(config: ConfigMap | None) -> Tiers:

@@ -211,6 +211,8 @@ def to_priority_class(wire: WirePriorityClass) -> PriorityClass:
         value=wire.value,
         is_default=bool(wire.global_default),
         can_preempt=wire.preemption_policy != "Never",
+        annotations=freeze_labels(kept_annotations(wire.metadata.annotations)),
+        uid=wire.metadata.uid,
     )
 
 

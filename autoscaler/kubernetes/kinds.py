@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from autoscaler.core.model import Labels, Node, Pod, Uid
+from autoscaler.core.model import NO_LABELS, Labels, Node, Pod, Uid
 from autoscaler.core.schedulers import Service
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.workload import PodDisruptionBudget, Workload
@@ -48,10 +48,12 @@ WORKLOADS = {
 
 
 class Namespace(NamedTuple):
-    """A namespace and its labels."""
+    """A namespace, its labels, and those of its annotations that the product reads."""
 
     name: str
     labels: Labels
+    annotations: Labels = NO_LABELS
+    uid: str = ""
 
 
 class ConfigMap(NamedTuple):
@@ -96,12 +98,17 @@ def daemonsets(interner: Interner) -> Kind[WireDaemonSet, DaemonSet]:
 
 
 def namespaces(interner: Interner) -> Kind[WireObject, Namespace]:
-    """Namespaces, of which the labels matter."""
+    """Namespaces, by their metadata."""
+
+    def convert(wire: WireObject) -> Namespace:
+        meta = wire.metadata
+        return Namespace(meta.name, interner.labels(meta.labels), interner.annotations(meta.annotations), meta.uid)
+
     return Kind(
         name="Namespace",
         path="/api/v1/namespaces",
         wire=WireObject,
-        convert=lambda wire: Namespace(wire.metadata.name, interner.labels(wire.metadata.labels)),
+        convert=convert,
         metadata_only=True,
         optional=True,
     )

@@ -17,6 +17,7 @@ from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.schedulers import Service
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.storage import Storage
+from autoscaler.core.tuning import Annotated
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.codec import read_identity
 from autoscaler.kubernetes.convert import (
@@ -92,6 +93,7 @@ class ClusterObjects:
     nodes: tuple[Node, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    annotated: Annotated = field(default_factory=Annotated)
     config_maps: tuple[ConfigMap, ...] = ()
     priority_classes: tuple[PriorityClass, ...] = ()
     workloads: tuple[Workload, ...] = ()
@@ -127,6 +129,10 @@ def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObje
     def convert(kind: str, to_value: Callable[[Any], T]) -> tuple[T, ...]:
         return tuple(_convert_one(source, to_value, wire) for source, wire in found[kind].values())
 
+    def annotations(kind: str) -> dict[str, Labels]:
+        metas = (wire.metadata for _, wire in found[kind].values())
+        return {meta.name: kept for meta in metas if (kept := interner.annotations(meta.annotations))}
+
     classes = convert("PriorityClass", to_priority_class)
     interner = Interner(PriorityClasses(classes))
     return ClusterObjects(
@@ -134,6 +140,7 @@ def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObje
         nodes=convert("Node", to_node),
         daemonsets=convert("DaemonSet", lambda wire: to_daemonset(wire, interner)),
         namespaces=dict(convert("Namespace", lambda wire: (wire.metadata.name, interner.labels(wire.metadata.labels)))),
+        annotated=Annotated(namespaces=annotations("Namespace"), priority_classes=annotations("PriorityClass")),
         config_maps=convert("ConfigMap", _to_config_map),
         priority_classes=classes,
         workloads=tuple(one for kind in _WORKLOADS for one in convert(kind, _workload_of(kind, interner))),

@@ -81,7 +81,7 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     housed = [pod for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
     pods = [*moving, *(pod for pods in leaving.values() for pod in pods), *housed]
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
-    classes, dimensions = classify(pods, volumes, Profiles(snapshot.schedulers))
+    classes, dimensions = classify(pods, volumes, Profiles(snapshot.schedulers), layout.menus)
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)

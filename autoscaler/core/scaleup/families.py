@@ -9,7 +9,7 @@ comparator (`lifecycle` does count here, or spot would balance on-demand).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.core.model import GroupName, Labels, Market, Zone
@@ -48,6 +48,13 @@ class Family:
     @property
     def tier(self) -> int:
         return self.offers[0].tier
+
+    def part(self, names: Collection[GroupName]) -> Family:
+        """Some groups of the family, which count its zones together with the others; itself when they are all."""
+        offers = [one for one in self.offers if one.offering.group in names]
+        if len(offers) == len(self.offers):
+            return self
+        return Family(offers, self.nodes, [one for one in self.open if one.offering.group in names])
 
     def skew(self) -> int:
         """Nodes between the fullest and the emptiest zone."""

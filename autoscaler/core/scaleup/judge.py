@@ -11,25 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from autoscaler.core.decision import Objection, Outcome, Verdict, Why
 from autoscaler.core.model import GroupName
 from autoscaler.core.scaleup.buy import Buyer
-from autoscaler.core.scaleup.offers import Caps, Market, Offer
+from autoscaler.core.scaleup.offers import PASSING, Caps, Market, Offer
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.place import Place
-
-# With nothing worse than these, the group could host the pod at another time.
-PASSING = frozenset(
-    (
-        Why.LOWER_TIER,
-        Why.IN_BACKOFF,
-        Why.MISCONFIGURED,
-        Why.MAX_SIZE_REACHED,
-        Why.QUOTA_EXCEEDED,
-        Why.NO_FREE_ADDRESSES,
-        Why.MAX_NODES_TOTAL,
-        Why.MAX_NODES_PER_SCALE_UP,
-        Why.CORES_TOTAL,
-        Why.MEMORY_TOTAL,
-    )
-)
 
 Fate = Place | Offer | None  # where a pod goes
 Objections = dict[GroupName, tuple[Objection, ...]]
@@ -50,6 +34,7 @@ class Judge:
             self._offers.setdefault(offer.group.name, []).append(offer)
         self._closed = market.closed
         self._topology = buyer.topology
+        self._withheld = buyer.withheld
         self._at_start = _standing(market.offers, market.caps)
         self._at_end = _standing(market.offers, buyer.caps)
         self._unfit: dict[int, dict[int, tuple[Objection, ...]]] = {}  # by fitting, then by offer
@@ -79,9 +64,18 @@ class Judge:
         could = any(self._could(one, offer, rules) for offers in self._offers.values() for offer in offers)
         return Verdict(
             outcome=Outcome.WAITING if could else Outcome.UNSCHEDULABLE,
-            objections=self._objections(one, self._at_end, rules),
+            objections=self._with_withheld(one, self._objections(one, self._at_end, rules)),
             reasons=one.refusals,
         )
+
+    def _with_withheld(self, one: PodClass, found: Objections) -> Objections:
+        """Add what keeps pods that wait for a better tier off the lower ones."""
+        names = self._withheld(one)
+        if not names or one.menu is None or one.menu.wait is None:
+            return found
+        reason = Objection(Why.LOWER_TIER, f"not yet: {one.menu.wait}")
+        return {name: (*found.get(name, ()), *((reason,) if name in names else ()))
+                for name in sorted(found.keys() | names)}  # fmt: skip
 
     def _objections_at_start(self, one: PodClass) -> Objections:
         found = self._plain.get(id(one.fitting))
@@ -97,15 +91,17 @@ class Judge:
     def _objections_beside(self, one: PodClass, chosen: Offer) -> Objections:
         """The other groups' reasons: a higher tier was passed over as this plan leaves it, the rest as it was."""
         key = id(one.fitting), chosen.group.name
-        if key in self._beside and (one.bound is None or chosen.tier == self._highest):
+        tier = _tier(one, chosen)
+        if key in self._beside and (one.bound is None or (one.menu is None and tier == self._highest)):
             return self._beside[key]
         found = dict(self._objections_at_start(one))
         rules: RulesAgainst | None = None
         for group, offers in self._offers.items():
-            if offers[0].tier > chosen.tier:
+            its = _tier(one, offers[0])
+            if its > tier:
                 rules = self._rules_against(one) if rules is None else rules
                 found[group] = self._of_group(one, offers, self._at_end, rules)
-            elif offers[0].tier < chosen.tier and group not in found:
+            elif its < tier and group not in found:
                 detail = f"{chosen.group.name} is of a higher tier and takes the pod"
                 found[group] = (Objection(Why.LOWER_TIER, detail),)
         found.pop(chosen.group.name, None)
@@ -158,6 +154,11 @@ class Judge:
 def _standing(offers: Iterable[Offer], caps: Caps) -> Standing:
     """What each offering has against everybody."""
     return {offer: (*offer.objections, *caps.objections(offer)) for offer in offers}
+
+
+def _tier(one: PodClass, offer: Offer) -> int:
+    """The tier of a group as the class has it; one that is on no menu of its own is below all."""
+    return offer.tier if one.menu is None else one.menu.ranks.get(offer.group.name, 0)
 
 
 def _kind(fate: Fate) -> object:

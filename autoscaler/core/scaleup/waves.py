@@ -80,8 +80,10 @@ def _by_turns(offers: Iterable[Offer]) -> list[Offer]:
 
 def _can_hold(offer: Offer, run: Run) -> bool:
     """Whether a node of the offer holds what lies on each node of the run."""
-    free = offer.free
+    free, home = offer.free, run.offering.group
     for one, count in run.contents:
+        if not one.is_as_good(offer.group.name, home):
+            return False
         if not offer.per_node(one) or (one.rules is not None and not one.rules.is_alike(run.view, offer.view)):
             return False
         if copies_of(free, one) < count:

@@ -10,15 +10,18 @@ and k8s.io/component-helpers/scheduling/corev1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from autoscaler.core.decision import Objection, Why
-from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABELS, Labels, Zone
+from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABELS, GroupName, Labels, Zone
 from autoscaler.core.podspec import Effect, NodeTerm, PodSpec, Requirement, Taint, Toleration
 
 _TOO_LARGE = 2**63
 _MOST_DIGITS = 19
+AgainstGroups = Mapping[GroupName, Objection]
+NOTHING_AGAINST: AgainstGroups = MappingProxyType({})
 UNSCHEDULABLE_TAINT = Taint("node.kubernetes.io/unschedulable", "", Effect.NO_SCHEDULE)
 
 
@@ -26,13 +29,15 @@ class NodeView(NamedTuple):
     """What the static filters see of a node; `name` is None for one that is yet to come.
 
     `zones` are those among which AWS will pick, where it is not known yet;
-    then `labels` name none.
+    then `labels` name none. `group` is the one that a node yet to come would
+    be bought from, where somebody's wishes tell groups apart.
     """
 
     labels: Labels
     taints: tuple[Taint, ...]
     name: str | None = None
     zones: tuple[Zone, ...] = ()
+    group: GroupName | None = None
 
 
 def matches(requirement: Requirement, labels: Labels) -> bool:
@@ -137,12 +142,15 @@ class Fitting:
 
     Two nodes are of one kind when they agree in the taints and in the labels
     that the spec asks about; so a thousand nodes cost a thousand look-ups.
+    `against` are groups of which the pods may not be bought a node; one that
+    is there they may use, whoever bought it.
     """
 
-    __slots__ = ("_asks_zone", "_by_name", "_is_plain", "_keys", "_known", "spec")
+    __slots__ = ("_against", "_asks_zone", "_by_name", "_is_plain", "_keys", "_known", "spec")
 
-    def __init__(self, spec: PodSpec) -> None:
+    def __init__(self, spec: PodSpec, against: AgainstGroups = NOTHING_AGAINST) -> None:
         self.spec = spec
+        self._against = against
         terms = (*(spec.node_terms or ()), *(spec.added_terms or ()))
         keys = {key for key, _ in spec.node_selector}
         keys.update(expression.key for term in terms for expression in term.expressions)
@@ -158,11 +166,21 @@ class Fitting:
         return self._keys
 
     @property
+    def tells_groups(self) -> bool:
+        """Groups whose nodes are alike may be different to it."""
+        return bool(self._against)
+
+    @property
     def asks_host(self) -> bool:
         """Nodes that differ in nothing but their name may be different to it."""
         return self._by_name or HOSTNAME_LABEL in self._keys
 
     def objections(self, node: NodeView) -> tuple[Objection, ...]:
+        if node.group is None or node.group not in self._against:
+            return self._static(node)
+        return (*self._static(node), self._against[node.group])
+
+    def _static(self, node: NodeView) -> tuple[Objection, ...]:
         if self._is_plain and not node.taints:
             return ()
         labels = node.labels
