@@ -32,7 +32,7 @@ class Menu:
     """
 
     tiers: tuple[Names, ...]
-    against: Mapping[GroupName, Objection]
+    against: Mapping[GroupName, tuple[Objection, ...]]
     told: str = ""  # the wishes for groups and market, for people
     wait: Wish | None = None
     ranks: Mapping[GroupName, int] = field(default_factory=dict)  # the better, the higher
@@ -106,22 +106,23 @@ class Menus:
             market = None
         if groups is None and market is None and wait is None:
             return None
-        against: dict[GroupName, Objection] = {}
+        against: dict[GroupName, list[Objection]] = {}
         if groups is not None:
             tiers = _matching(cast("GroupTiers", groups.value), self._names)
             named = {name for tier in tiers for name in tier}
-            against = {name: Objection(Why.NOT_ALLOWED, str(groups)) for name in self._names if name not in named}
+            against = {name: [Objection(Why.NOT_ALLOWED, str(groups))] for name in self._names if name not in named}
         else:
             tiers = self._of_cluster()
-            against = {name: LEFT_OUT for name, tier in self._tiers.items() if tier is None}
-        if market is not None:
-            wrong = {name for tier in tiers for name in tier if not _sells(self._groups[name].market, market)}
-            against |= {name: Objection(Why.NOT_ALLOWED, str(market)) for name in sorted(wrong)}
-            tiers = tuple(tuple(name for name in tier if name not in wrong) for tier in tiers)
+            against = {name: [LEFT_OUT] for name, tier in self._tiers.items() if tier is None}
+        for name in self._names if market is not None else ():
+            if market is not None and not _sells(self._groups[name].market, market):
+                against.setdefault(name, []).append(Objection(Why.NOT_ALLOWED, str(market)))
+        tiers = tuple(tuple(name for name in tier if name not in against) for tier in tiers)
         tiers = tuple(tier for tier in tiers if tier)
         ranks = {name: len(tiers) - number for number, tier in enumerate(tiers) for name in tier}
         told = "; ".join(str(wish) for wish in (groups, market) if wish is not None)
-        return Menu(tiers=tiers, against=against, told=told, wait=wait, ranks=ranks)
+        final = {name: tuple(reasons) for name, reasons in against.items()}
+        return Menu(tiers=tiers, against=final, told=told, wait=wait, ranks=ranks)
 
     def _of_cluster(self) -> tuple[Names, ...]:
         found: dict[int, list[GroupName]] = {}
@@ -150,6 +151,6 @@ def _matching(expressions: GroupTiers, names: Names) -> tuple[Names, ...]:
     return tuple(tiers)
 
 
-def with_left_out(menu: Menu | None, opened: frozenset[GroupName]) -> Mapping[GroupName, Objection]:
+def with_left_out(menu: Menu | None, opened: frozenset[GroupName]) -> Mapping[GroupName, tuple[Objection, ...]]:
     """What stands against groups for a class; who has no menu is kept off those that others have opened."""
-    return menu.against if menu is not None else dict.fromkeys(sorted(opened), LEFT_OUT)
+    return menu.against if menu is not None else dict.fromkeys(sorted(opened), (LEFT_OUT,))

@@ -20,7 +20,7 @@ from autoscaler.core.podspec import Effect, NodeTerm, PodSpec, Requirement, Tain
 
 _TOO_LARGE = 2**63
 _MOST_DIGITS = 19
-AgainstGroups = Mapping[GroupName, Objection]
+AgainstGroups = Mapping[GroupName, tuple[Objection, ...]]
 NOTHING_AGAINST: AgainstGroups = MappingProxyType({})
 UNSCHEDULABLE_TAINT = Taint("node.kubernetes.io/unschedulable", "", Effect.NO_SCHEDULE)
 
@@ -178,7 +178,7 @@ class Fitting:
     def objections(self, node: NodeView) -> tuple[Objection, ...]:
         if node.group is None or node.group not in self._against:
             return self._static(node)
-        return (*self._static(node), self._against[node.group])
+        return (*self._static(node), *self._against[node.group])
 
     def _static(self, node: NodeView) -> tuple[Objection, ...]:
         if self._is_plain and not node.taints:
