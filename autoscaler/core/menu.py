@@ -106,23 +106,24 @@ class Menus:
             market = None
         if groups is None and market is None and wait is None:
             return None
-        against: dict[GroupName, list[Objection]] = {}
+        against: dict[GroupName, tuple[Objection, ...]] = {}
         if groups is not None:
             tiers = _matching(cast("GroupTiers", groups.value), self._names)
             named = {name for tier in tiers for name in tier}
-            against = {name: [Objection(Why.NOT_ALLOWED, str(groups))] for name in self._names if name not in named}
+            reason = (Objection(Why.NOT_ALLOWED, str(groups)),)
+            against = {name: reason for name in self._names if name not in named}
         else:
             tiers = self._of_cluster()
-            against = {name: [LEFT_OUT] for name, tier in self._tiers.items() if tier is None}
-        for name in self._names if market is not None else ():
-            if market is not None and not _sells(self._groups[name].market, market):
-                against.setdefault(name, []).append(Objection(Why.NOT_ALLOWED, str(market)))
+            against = {name: (LEFT_OUT,) for name, tier in self._tiers.items() if tier is None}
+        if market is not None:
+            other = Objection(Why.NOT_ALLOWED, str(market))
+            wrong = [name for name in self._names if not _sells(self._groups[name].market, market)]
+            against |= {name: (*against.get(name, ()), other) for name in wrong}
         tiers = tuple(tuple(name for name in tier if name not in against) for tier in tiers)
         tiers = tuple(tier for tier in tiers if tier)
         ranks = {name: len(tiers) - number for number, tier in enumerate(tiers) for name in tier}
         told = "; ".join(str(wish) for wish in (groups, market) if wish is not None)
-        final = {name: tuple(reasons) for name, reasons in against.items()}
-        return Menu(tiers=tiers, against=final, told=told, wait=wait, ranks=ranks)
+        return Menu(tiers=tiers, against=against, told=told, wait=wait, ranks=ranks)
 
     def _of_cluster(self) -> tuple[Names, ...]:
         found: dict[int, list[GroupName]] = {}

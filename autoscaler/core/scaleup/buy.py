@@ -61,6 +61,7 @@ class Buyer:
         A class whose rules allow no new node now is tried again after others were placed.
         """
         left = {id(one): count for one, count in classes}
+        self._levels.learn(one for one, _ in classes)
         waiting = [one for one, _ in classes]
         blocked: list[PodClass] = []
         while waiting:
@@ -72,25 +73,31 @@ class Buyer:
                 if one.bound is not None and left[id(one)]:
                     blocked.append(one)
             if placed:
-                waiting += blocked
+                waiting = [*(one for one in waiting if left[id(one)]), *blocked]
                 blocked = []
         self.purchase.left = {number: count for number, count in left.items() if count}
         return self.purchase
 
     def _buy_in(self, level: Level, waiting: Sequence[PodClass], left: dict[int, int]) -> dict[int, int]:
         """Buy in one level for the first that waits, and for whoever else would; return the pods placed by class."""
-        first = waiting[0]
+        first, may_take = waiting[0], self._levels.may_take(level)
         wanted = [
             (one, self._share(one, level, left[id(one)]))
             for one in waiting
-            if left[id(one)] and (one is first or (self._levels.has(one, level) and self._level_for(one) is level))
+            if (one.terms.menu is None or id(one) in may_take) and (one is first or self._level_for(one) is level)
         ]
         option = self._best(level, wanted, first)
         placed = Counter(self._commit(option))
         for number, count in placed.items():
             left[number] -= count
         # Whoever is bound by no rule has been offered all other nodes before.
-        able = [one for one in waiting if left[id(one)] and (one.bound is not None or self.hosts(option.family, one))]
+        may_take = self._levels.may_take(option.family)
+        able = [
+            one
+            for one in waiting
+            if (one.terms.menu is None or id(one) in may_take)
+            and (one.bound is not None or self.hosts(option.family, one))
+        ]
         placed.update(self._fill_up(able, left))
         return placed
 

@@ -32,23 +32,37 @@ class Levels:
         self._family_of = {offer.group.name: family for family in families for offer in family.offers}
         self._known = {_names_of(level.families): level for level in self.of_cluster}
         self._parts: dict[tuple[int, frozenset[GroupName]], Family] = {}
-        self._by_menu: dict[int, tuple[Menu, list[Level], frozenset[Level]]] = {}  # by identity of the menu
-        self._everywhere = frozenset(self.of_cluster)
+        self._by_menu: dict[int, tuple[Menu, list[Level]]] = {}  # by identity of the menu
+        self._takers: dict[GroupName, list[int]] = {}
+        self._may_take: dict[int, tuple[Level | Family, frozenset[int]]] = {}  # by identity of level or family
 
     def of(self, one: PodClass) -> list[Level]:
         """The levels of a class, the best first."""
-        return self.of_cluster if one.menu is None else self._own(one.menu)[1]
+        return self.of_cluster if one.menu is None else self._own(one.menu)
 
-    def has(self, one: PodClass, level: Level) -> bool:
-        return level in (self._everywhere if one.menu is None else self._own(one.menu)[2])
+    def learn(self, classes: Iterable[PodClass]) -> None:
+        """Note who has wishes, so that nobody need be asked about groups that are not on the menu."""
+        self._may_take.clear()
+        self._takers.clear()
+        for one in classes:
+            for name in one.menu.ranks if one.menu is not None else ():
+                self._takers.setdefault(name, []).append(id(one))
 
-    def _own(self, menu: Menu) -> tuple[Menu, list[Level], frozenset[Level]]:
+    def may_take(self, what: Level | Family) -> frozenset[int]:
+        """The classes with a menu, by identity, that has any of these groups on it."""
+        found = self._may_take.get(id(what))
+        if found is None:
+            families = what.families if isinstance(what, Level) else [what]
+            ids = frozenset(one for name in _names_of(families) for one in self._takers.get(name, ()))
+            found = self._may_take[id(what)] = what, ids
+        return found[1]
+
+    def _own(self, menu: Menu) -> list[Level]:
         found = self._by_menu.get(id(menu))
         if found is None:
             tiers = [[name for name in tier if name in self._family_of] for tier in menu.tiers]
-            levels = [self._level(tier) for tier in tiers if tier]
-            found = self._by_menu[id(menu)] = menu, levels, frozenset(levels)
-        return found
+            found = self._by_menu[id(menu)] = menu, [self._level(tier) for tier in tiers if tier]
+        return found[1]
 
     def _level(self, names: Iterable[GroupName]) -> Level:
         key = frozenset(names)

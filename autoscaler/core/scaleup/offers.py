@@ -72,7 +72,7 @@ class Offer:
         return min(copies, 1) if one.spec.host_ports else copies
 
     def host(self, one: PodClass) -> Iterator[Objection]:
-        """Yield every reason why an empty node here cannot take a pod of the class."""
+        """Yield every reason why an empty node here cannot take a pod of the class, anybody's wishes aside."""
         yield from one.refusals
         if not copies_of(self.free, one):
             lacking = [name for name, amount in one.spec.requests.items() if amount > self.empty[name]]
@@ -82,7 +82,7 @@ class Offer:
                 yield Objection(Why.VOLUME_LIMIT, "an empty node attaches fewer volumes than the pod has")
         if ports_conflict(one.spec.host_ports, self.ports):
             yield Objection(Why.HOST_PORT_TAKEN, "by a DaemonSet, on every node")
-        yield from one.fitting.objections(self.view)
+        yield from one.fitting.base.objections(self.view)
 
 
 @dataclass(slots=True)

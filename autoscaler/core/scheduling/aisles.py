@@ -112,7 +112,7 @@ class Questions:
             if id(one.fitting) not in seen:
                 seen.add(id(one.fitting))
                 found.update(one.fitting.keys)
-                self.tells_groups = self.tells_groups or one.fitting.tells_groups
+                self.tells_groups = self.tells_groups or bool(one.fitting.against)
                 named.update(one.menu.ranks if one.menu is not None else ())
             if id(one.spec) not in seen:
                 seen.add(id(one.spec))

@@ -20,7 +20,7 @@ from autoscaler.core.resources import Resources
 from autoscaler.core.schedulers import NO_SCHEDULERS
 from autoscaler.core.scheduling.constraints import refused_constraints
 from autoscaler.core.scheduling.demands import VolumeFitting
-from autoscaler.core.scheduling.fit import Fitting
+from autoscaler.core.scheduling.fit import Fitting, WishfulFitting
 from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.rules import Rules
 from autoscaler.core.scheduling.sharing import ATTACHED, LIMIT_PREFIX, Handle, Shared, shared_of
@@ -245,15 +245,16 @@ def _footprints(
         _, needs, menu = key
         refusals = (*refused_constraints(spec), *needs.refusals)
         where = (spec.node_selector, spec.node_terms, spec.added_terms, spec.tolerations)
-        asked = (spec.requests, where, spec.host_ports, refusals, needs, menu)
+        asked = (spec.requests, where, spec.host_ports, refusals, needs)
         if asked not in known:
-            nodes, against = volumes.storage.limits, with_left_out(menu, opened)
-            if needs.demands:
-                fitting: Fitting = VolumeFitting(spec, needs.demands, nodes, against)
-            else:
-                fitting = Fitting(spec, against)
+            nodes = volumes.storage.limits
+            fitting = VolumeFitting(spec, needs.demands, nodes) if needs.demands else Fitting(spec)
             known[asked] = fitting, dimensions.request(spec, needs), refusals
-        found[key] = known[asked]
+        against = with_left_out(menu, opened)
+        fitting, request, refusals = known[asked]
+        if against and (wishful := (fitting, menu)) not in known:
+            known[wishful] = WishfulFitting(fitting, against), request, refusals
+        found[key] = known[(fitting, menu) if against else asked]
     return found
 
 

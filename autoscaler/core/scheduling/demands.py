@@ -17,7 +17,7 @@ from typing import NamedTuple
 from autoscaler.core.decision import Objection, Why
 from autoscaler.core.model import HOSTNAME_LABEL, REGION_LABEL, ZONE_LABEL, ZONE_LABELS, Labels, NodeName
 from autoscaler.core.podspec import LabelSelector, NodeTerm, PodSpec
-from autoscaler.core.scheduling.fit import NOTHING_AGAINST, AgainstGroups, Fitting, NodeView, matches_term
+from autoscaler.core.scheduling.fit import Fitting, NodeView, matches_term
 from autoscaler.core.scheduling.selectors import selects
 from autoscaler.core.storage import AttachLimits, Volume
 
@@ -187,14 +187,8 @@ class VolumeFitting(Fitting):
 
     __slots__ = ("_at", "_demands", "_nodes")
 
-    def __init__(
-        self,
-        spec: PodSpec,
-        demands: tuple[Demand, ...],
-        nodes: Mapping[NodeName, AttachLimits],
-        against: AgainstGroups = NOTHING_AGAINST,
-    ) -> None:
-        super().__init__(spec, against)
+    def __init__(self, spec: PodSpec, demands: tuple[Demand, ...], nodes: Mapping[NodeName, AttachLimits]) -> None:
+        super().__init__(spec)
         self._demands = demands
         self._nodes = nodes
         self._at: dict[int, tuple[NodeView, tuple[Objection, ...]]] = {}

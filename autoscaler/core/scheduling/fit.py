@@ -142,15 +142,13 @@ class Fitting:
 
     Two nodes are of one kind when they agree in the taints and in the labels
     that the spec asks about; so a thousand nodes cost a thousand look-ups.
-    `against` are groups of which the pods may not be bought a node; one that
-    is there they may use, whoever bought it.
     """
 
-    __slots__ = ("_against", "_asks_zone", "_by_name", "_is_plain", "_keys", "_known", "spec")
+    __slots__ = ("_asks_zone", "_by_name", "_is_plain", "_keys", "_known", "spec")
+    against: AgainstGroups = NOTHING_AGAINST
 
-    def __init__(self, spec: PodSpec, against: AgainstGroups = NOTHING_AGAINST) -> None:
+    def __init__(self, spec: PodSpec) -> None:
         self.spec = spec
-        self._against = against
         terms = (*(spec.node_terms or ()), *(spec.added_terms or ()))
         keys = {key for key, _ in spec.node_selector}
         keys.update(expression.key for term in terms for expression in term.expressions)
@@ -166,9 +164,9 @@ class Fitting:
         return self._keys
 
     @property
-    def tells_groups(self) -> bool:
-        """Groups whose nodes are alike may be different to it."""
-        return bool(self._against)
+    def base(self) -> Fitting:
+        """The same without anybody's wishes."""
+        return self
 
     @property
     def asks_host(self) -> bool:
@@ -176,11 +174,6 @@ class Fitting:
         return self._by_name or HOSTNAME_LABEL in self._keys
 
     def objections(self, node: NodeView) -> tuple[Objection, ...]:
-        if node.group is None or node.group not in self._against:
-            return self._static(node)
-        return (*self._static(node), *self._against[node.group])
-
-    def _static(self, node: NodeView) -> tuple[Objection, ...]:
         if self._is_plain and not node.taints:
             return ()
         labels = node.labels
@@ -191,3 +184,34 @@ class Fitting:
             found = zoneless_objections(self.spec, node) if zones else tuple(static_objections(self.spec, node))
             self._known[kind] = found
         return found
+
+
+class WishfulFitting(Fitting):
+    """What a spec asks of a node, and of which groups its pods may not be bought one: `against`.
+
+    A node that is there they may use, whoever bought it. Many share `base`.
+    """
+
+    __slots__ = ("_base", "against")
+
+    def __init__(self, base: Fitting, against: AgainstGroups) -> None:
+        super().__init__(base.spec)
+        self._base = base
+        self.against = against
+
+    @property
+    def base(self) -> Fitting:
+        return self._base
+
+    @property
+    def keys(self) -> Iterable[str]:
+        return self._base.keys
+
+    @property
+    def asks_host(self) -> bool:
+        return self._base.asks_host
+
+    def objections(self, node: NodeView) -> tuple[Objection, ...]:
+        if node.group is None or node.group not in self.against:
+            return self._base.objections(node)
+        return (*self.against[node.group], *self._base.objections(node))
