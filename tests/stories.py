@@ -34,7 +34,7 @@ from autoscaler.core.model import (
     Uid,
     Zone,
 )
-from autoscaler.core.podspec import LabelSelector, NodeTerm, PodTerm, Requirement, SpreadConstraint, Toleration
+from autoscaler.core.podspec import NodeTerm, PodTerm, Requirement, SpreadConstraint, Toleration
 from autoscaler.core.policy import Policy, Tiers
 from autoscaler.core.quantity import parse_amount
 from autoscaler.core.resources import Resources
@@ -43,12 +43,11 @@ from autoscaler.core.scaledown.policy import ScaleDownPolicy
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.pools import pools_of
 from autoscaler.core.snapshot import DaemonSet, Snapshot
-from autoscaler.core.tuning import Annotated, Bearer, Key
-from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.policy_config import parse_policy
 from tests import builders
 from tests.builders import NOW
 from tests.preferring import read_preferences
+from tests.surroundings import read_annotated, read_pdb, read_workload
 
 REGION = "eu-west-3"
 WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned", "unmet"}
@@ -115,9 +114,9 @@ def _read_story(row: Row, topic: str) -> Story:
         pods=tuple(pods),
         daemonsets=tuple(_read_daemonset(one) for one in top.take("daemonsets", [])),
         policy=_read_flags(top.take("flags", {})),
-        pdbs=tuple(_read_pdb(one) for one in top.take("pdbs", [])),
-        workloads=tuple(_read_workload(one) for one in top.take("workloads", [])),
-        annotated=_read_annotated(top.take("annotated", {})),
+        pdbs=tuple(read_pdb(one) for one in top.take("pdbs", [])),
+        workloads=tuple(read_workload(one) for one in top.take("workloads", [])),
+        annotated=read_annotated(top.take("annotated", {})),
         scale_down=_read_memory(top.take("memory"), at),
     )
     then = top.take("then")
@@ -299,41 +298,6 @@ def _flag(defaults: object, key: str, value: Any) -> Any:
     if kind is timedelta:
         return None if value == "never" else parse_duration(value)
     return kind(value) if kind in (frozenset, tuple) else value
-
-
-def _read_pdb(row: Row) -> PodDisruptionBudget:
-    top = _Row(row, "pdb")
-    selects = top.take("selects")
-    wanted = None if selects is None else tuple(Requirement(key, "In", (value,)) for key, value in selects.items())
-    made = PodDisruptionBudget(
-        namespace=top.take("namespace", "shop"),
-        name=top.take("name"),
-        selector=None if wanted is None else LabelSelector(wanted),
-        disruptions_allowed=top.take("allows", 0),
-    )
-    top.done()
-    return made
-
-
-def _read_workload(row: Row) -> Workload:
-    """A workload; `owned_by` is the kind and name of its own controller."""
-    fields = dict(row)
-    kind, _, name = fields.pop("owned_by", "").partition("/")
-    owner = OwnerRef(kind, name, Uid(f"uid-{name}")) if name else None
-    return builders.workload(**fields, owner=owner)
-
-
-def _read_annotated(row: Row) -> Annotated:
-    """Annotations of namespaces and priority classes by name; `last_good` by kind, then by namespace and name."""
-    top = _Row(row, "annotated")
-    last_good = {
-        Bearer(kind, *key.split("/")): {Key(each): text for each, text in values.items()}
-        for kind, bearers in top.take("last_good", {}).items()
-        for key, values in bearers.items()
-    }
-    fields = top.fields(namespaces=dict, priority_classes=dict)
-    top.done()
-    return Annotated(last_good=last_good, **fields)
 
 
 def _read_memory(row: Row | None, at: datetime) -> ScaleDownMemory | None:

@@ -98,7 +98,7 @@ GroupTiers = tuple[tuple[re.Pattern[str], ...], ...]
 def read_groups(text: str) -> GroupTiers:
     """Read tiers separated by `;`, regexes by `,`. Raises ValueError (PolicyError) that names the expression."""
     tiers = tuple(
-        tuple(compile_regex(one.strip()) for one in _split(tier, ",") if one.strip()) for tier in text.split(";")
+        tuple(compile_regex(one.strip()) for one in _split(tier, ",") if one.strip()) for tier in _split(text, ";")
     )
     tiers = tuple(tier for tier in tiers if tier)
     if not tiers:
