@@ -50,7 +50,8 @@ from tests.preferring import read_preferences
 from tests.surroundings import read_annotated, read_pdb, read_workload
 
 REGION = "eu-west-3"
-WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned", "unmet"}
+WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned", "unmet",
+         "causes"}  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -117,6 +118,7 @@ def _read_story(row: Row, topic: str) -> Story:
         pdbs=tuple(read_pdb(one) for one in top.take("pdbs", [])),
         workloads=tuple(read_workload(one) for one in top.take("workloads", [])),
         annotated=read_annotated(top.take("annotated", {})),
+        reserve=parse_policy(yaml.safe_dump(top.take("reserve", {}))).reserve,
         scale_down=_read_memory(top.take("memory"), at),
     )
     then = top.take("then")
@@ -314,6 +316,8 @@ def _read_memory(row: Row | None, at: datetime) -> ScaleDownMemory | None:
 def told(decision: Decision, then: Mapping[str, Any]) -> Mapping[str, Any]:
     """Write the decision in the words of `then`, as far as `then` asks."""
     found: dict[str, Any] = {"launches": _launches(decision, then.get("launches", {}))}
+    if "causes" in then:
+        found["causes"] = {str(one.cause): [key.name for key in one.pods] for one in decision.launches}
     if "verdicts" in then:
         found["verdicts"] = {key: _verdict(decision, key) for key in then["verdicts"]}
     if "objections" in then:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from autoscaler.core.headroom import Virtual, make_virtual
 from autoscaler.core.index import Index
 from autoscaler.core.menu import Menus
 from autoscaler.core.model import GroupName, Pod
@@ -51,6 +52,7 @@ class Layout:
     buyer: Buyer
     housing: Housing
     menus: Menus
+    virtual: Virtual
     wanted: Wanted = field(default_factory=list)
     gathering: Gathering | None = None  # None: no preference looks at this plan
 
@@ -153,7 +155,9 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
     tiers = tiers_of(snapshot)
     menus = Menus(snapshot.groups, tiers, Tunings(snapshot.workloads, snapshot.annotated), snapshot.at)
-    classes, dimensions = classify(candidates.pods, volumes, Profiles(snapshot.schedulers), menus)
+    virtual = make_virtual(snapshot.reserve, index, snapshot.at)
+    pods = [*candidates.pods, *virtual.pods]
+    classes, dimensions = classify(pods, volumes, Profiles(snapshot.schedulers), menus)
 
     def rank(group: GroupName) -> tuple[int, str]:
         return -(tiers[group] or 0), group
@@ -161,10 +165,11 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     shelves = Shelves(
         snapshot=snapshot,
         index=index,
-        templates=build_templates(index, snapshot.policy),
+        templates=build_templates(index, snapshot.policy, tells_groups=virtual.tells_groups),
         overheads=Overheads(snapshot.daemonsets, snapshot.policy),
         dimensions=dimensions,
         rank=rank,
+        tells_groups=virtual.tells_groups,
     )
     stock = take_stock(shelves)
     reserve_places(stock, shelves)
@@ -183,6 +188,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
         housing=Housing(stock, topology, questions),
         buyer=Buyer(market, dimensions, snapshot.policy, topology),
         menus=menus,
+        virtual=virtual,
     )
     layout.housing.fill(ordered)
     _buy(layout, ordered)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import anyio
@@ -21,6 +21,7 @@ import structlog
 from autoscaler.core.census import Census, CensusTaker
 from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.policy import PolicyError, Tiers
+from autoscaler.core.reserve import Headroom, Reserve
 from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.storage import Claim, ClaimKey, Storage
@@ -34,6 +35,8 @@ from autoscaler.kubernetes.kinds import ConfigMap, Namespace
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
+from autoscaler.kubernetes.reserve_config import CONFIG_MAP as HEADROOM_CONFIG_MAP
+from autoscaler.kubernetes.reserve_config import parse_headroom
 from autoscaler.kubernetes.storage import to_storage
 from autoscaler.kubernetes.transport import Api
 from autoscaler.kubernetes.tuned import Tuned
@@ -43,6 +46,7 @@ log = structlog.get_logger()
 PRIORITY_CONFIG_MAP = "cluster-autoscaler-priority-expander"
 CONFIG_INVALID = "PriorityConfigMapInvalid"  # the event reason of cluster-autoscaler
 POLICY_INVALID = "PolicyConfigMapInvalid"
+HEADROOM_INVALID = "HeadroomConfigMapInvalid"
 _SWEEP_SECONDS = 60.0
 
 
@@ -97,6 +101,7 @@ class ClusterView:
     schedulers: Schedulers = NO_SCHEDULERS
     tiers: Tiers = field(default_factory=Tiers)
     operator: OperatorPolicy = field(default_factory=OperatorPolicy)
+    reserve: Reserve = field(default_factory=Reserve)
     faults: tuple[ConfigFault, ...] = ()
     unreadable: tuple[MalformedObjectError, ...] = ()
 
@@ -112,6 +117,8 @@ class ClusterCache:
         self.operator = OperatorPolicy()
         self.policy_fault: ConfigFault | None = None
         self._good_policy: OperatorPolicy | None = None
+        self.headroom: tuple[Headroom, ...] = ()
+        self.headroom_fault: ConfigFault | None = None
         self._settings = settings
         self.tuned = Tuned()
         self._census = CensusTaker(settings.expendable_cutoff)
@@ -128,6 +135,8 @@ class ClusterCache:
         self.config_maps = Reflector(api, config, pace, self._config_changed)
         policy = kinds.config_map(settings.namespace, POLICY_CONFIG_MAP)
         self.policies = Reflector(api, policy, pace, self._policy_changed)
+        headroom = kinds.config_map(settings.namespace, HEADROOM_CONFIG_MAP)
+        self.headrooms = Reflector(api, headroom, pace, self._headroom_changed)
         self.budgets = Reflector(api, kinds.BUDGETS, pace, self._follower_changed)
         self.workloads = tuple(
             Reflector(api, self._workloads(kind, interner), pace, self._workload_changed) for kind in kinds.WORKLOADS
@@ -149,7 +158,7 @@ class ClusterCache:
         """Yield every reflector, for status and metrics."""
         yield from (self.pods, self.nodes, self.daemonsets)
         yield from (self.namespaces, self.priority_classes, self.config_maps)
-        yield from (self.policies, self.budgets)
+        yield from (self.policies, self.headrooms, self.budgets)
         yield from self.workloads
         yield from self.storage
         yield from self.services
@@ -191,7 +200,8 @@ class ClusterCache:
             schedulers=self._settings.schedulers.knowing(services, workloads.values()),
             tiers=self.tiers,
             operator=self.operator,
-            faults=tuple(fault for fault in (self.config_fault, self.policy_fault) if fault),
+            reserve=replace(self.operator.reserve, headroom=(*self.operator.reserve.headroom, *self.headroom)),
+            faults=tuple(one for one in (self.config_fault, self.policy_fault, self.headroom_fault) if one),
             unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),
         )
 
@@ -320,6 +330,20 @@ class ClusterCache:
             detail = f"{error}; {kept}"
             self.policy_fault = ConfigFault(known.namespace, known.name, known.uid, POLICY_INVALID, detail)
             log.warning("policy.invalid", config_map=known.name, fault=detail)
+        self._wake()
+
+    def _headroom_changed(self, before: ConfigMap | None, after: ConfigMap | None) -> None:
+        """Take over new headroom; a deleted one is none. One that cannot be read leaves the last good one."""
+        known = after or before
+        if before == after or known is None or known.name != HEADROOM_CONFIG_MAP:
+            return
+        self.headroom_fault = None
+        try:
+            self.headroom = parse_headroom(after.data) if after is not None else ()
+        except PolicyError as error:
+            detail = f"{error}; {'the last good one stays' if self.headroom else 'there is none'}"
+            self.headroom_fault = ConfigFault(known.namespace, known.name, known.uid, HEADROOM_INVALID, detail)
+            log.warning("headroom.invalid", config_map=known.name, fault=detail)
         self._wake()
 
 

@@ -61,6 +61,7 @@ class Sight:
             daemonsets=view.daemonsets,
             namespaces=view.namespaces,
             annotated=view.annotated,
+            reserve=view.reserve,
             storage=view.storage,
             workloads=tuple(view.workloads.values()),
             pdbs=view.budgets,

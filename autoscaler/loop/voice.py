@@ -69,7 +69,11 @@ class Speaker:
             self.board.take(report)
         self.record(self.drains.gates(report.last.decision))
         cluster = self.cluster
-        faults = {"priorities": cluster.config_fault, "policy": cluster.policy_fault}
+        faults = {
+            "priorities": cluster.config_fault,
+            "policy": cluster.policy_fault,
+            "headroom": cluster.headroom_fault,
+        }
         for kind, fault in faults.items():
             if fault is not None:
                 if fault != self._faults.get(kind):

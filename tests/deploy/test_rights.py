@@ -19,7 +19,7 @@ from tests.deploy.chart import ROOT, VALUES, render
 
 IAM = ROOT / "deploy" / "iam"
 NOWHERE = "http://127.0.0.1:1"
-CONFIG_MAPS = {PRIORITY_CONFIG_MAP, POLICY_CONFIG_MAP}
+CONFIG_MAPS = {PRIORITY_CONFIG_MAP, POLICY_CONFIG_MAP, HEADROOM_CONFIG_MAP}
 LEAST = {"autoDiscovery": {"clusterName": "prod"}}
 EVENTS = {("", "events", "create", ""), ("", "events", "patch", "")}
 DRAINS = {

@@ -238,7 +238,10 @@ class Trying:
             return ()
         unfit = next((one.refusals[0] for one, _ in load if one.refusals), None)
         detail = f": {unfit}" if unfit is not None else ""
-        return (Objection(Why.NO_PLACE_TO_MOVE_PODS, f"not all of its {len(case.moving)} pods fit elsewhere{detail}"),)
+        whose = (
+            f"not all of its {len(case.moving)} pods fit" if case.moving else "the spare room on it is not to be had"
+        )
+        return (Objection(Why.NO_PLACE_TO_MOVE_PODS, f"{whose} elsewhere{detail}"),)
 
     def _go(self, case: Case, cause: DrainCause) -> None:
         self.minima.take(case)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from autoscaler.core.model import GroupName, Labels, Market, Zone
 from autoscaler.core.policy import Policy
+from autoscaler.core.reserve import GROUP_LABEL
 from autoscaler.core.resources import Resources
 from autoscaler.core.scaleup.offers import Caps, Offer
 from autoscaler.core.scaleup.template import OF_ONE_NODE, REGION_LABELS
@@ -28,6 +29,7 @@ IGNORED_LABELS = OF_ONE_NODE.union(
         "k8s.amazonaws.com/eniConfig",
         "nodegroup-name",  # what the tag eks:nodegroup-name becomes
         "cluster-autoscaler.kubernetes.io/template-node",
+        GROUP_LABEL,
     ),
 )
 MEMORY_TOLERANCE = 0.015  # cluster-autoscaler's --memory-difference-ratio: hypervisors differ a little

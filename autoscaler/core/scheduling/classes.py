@@ -16,6 +16,7 @@ from autoscaler.core.decision import Objection
 from autoscaler.core.menu import PLAIN, Menu, Menus, Terms, with_left_out
 from autoscaler.core.model import GroupName, Labels, Pod
 from autoscaler.core.podspec import PodSpec
+from autoscaler.core.reserve import is_virtual
 from autoscaler.core.resources import Resources
 from autoscaler.core.schedulers import NO_SCHEDULERS
 from autoscaler.core.scheduling.constraints import refused_constraints
@@ -62,6 +63,11 @@ class PodClass:
         """The rules that bind where these pods may go; None when there are none."""
         rules = self.rules
         return rules if rules is not None and rules.is_bound else None
+
+    @property
+    def is_virtual(self) -> bool:
+        """Room that is kept spare, which nobody is told of."""
+        return is_virtual(self.pods[0])
 
     @property
     def freedom(self) -> int:
