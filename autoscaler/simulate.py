@@ -34,6 +34,7 @@ from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.convert import MalformedObjectError, parse_priorities
+from autoscaler.kubernetes.gaps import tell_gaps
 from autoscaler.kubernetes.offline import ClusterObjects, read_cluster
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
@@ -107,9 +108,11 @@ class Simulation:
     def _cluster(self) -> ClusterObjects:
         files = [(str(path), list(self._documents(path))) for path in self._inputs.cluster]
         try:
-            return read_cluster(files)
+            cluster = read_cluster(files)
         except MalformedObjectError as error:
-            raise InputError(one_line(error)) from None
+            raise InputError(f"{one_line(error)}; nothing is decided on such input") from None
+        self.warnings += (*cluster.warnings, *tell_gaps(cluster))
+        return cluster
 
     def _groups(self) -> tuple[NodeGroup, ...]:
         inputs, config = self._inputs, self._config

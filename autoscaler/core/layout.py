@@ -31,6 +31,7 @@ from autoscaler.core.scheduling.classes import PodClass, classify, in_buying_ord
 from autoscaler.core.scheduling.gathering import Gathering
 from autoscaler.core.scheduling.place import Run
 from autoscaler.core.scheduling.profiles import Profiles
+from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.topology import build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
@@ -153,11 +154,12 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     index = Index(snapshot)
     candidates = choose_candidates(snapshot, index.census.pending)
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
+    profiles, namespaces = Profiles(snapshot.schedulers), Namespaces(snapshot.namespaces)
     tiers = tiers_of(snapshot)
     menus = Menus(snapshot.groups, tiers, Tunings(snapshot.workloads, snapshot.annotated), snapshot.at)
     virtual = make_virtual(snapshot.reserve, index, snapshot.at)
     pods = [*candidates.pods, *virtual.pods]
-    classes, dimensions = classify(pods, volumes, Profiles(snapshot.schedulers), menus)
+    classes, dimensions = classify(pods, volumes, profiles, namespaces, menus)
 
     def rank(group: GroupName) -> tuple[int, str]:
         return -(tiers[group] or 0), group

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from autoscaler.core.duration import parse_duration
-from autoscaler.core.model import Labels, Pod, Uid
+from autoscaler.core.model import Labels, Pod
 from autoscaler.core.policy import compile_regex
 from autoscaler.core.window import Window, parse_window
 from autoscaler.core.workload import Workload
@@ -201,7 +201,8 @@ class Tunings:
     def __init__(self, workloads: Iterable[Workload], annotated: Annotated) -> None:
         owners = [one for one in workloads if one.annotations or one.owner is not None]
         is_any = any(is_tuned(one.annotations) for one in owners)
-        self._owners: dict[Uid, Workload] = {one.uid: one for one in owners} if is_any else {}
+        # By name, as files that people write have no uids.
+        self._owners = {Bearer(one.kind, one.namespace, one.name): one for one in owners} if is_any else {}
         self._namespaces = {name: each for name, each in annotated.namespaces.items() if is_tuned(each)}
         self._classes = {name: each for name, each in annotated.priority_classes.items() if is_tuned(each)}
         self._last_good = annotated.last_good
@@ -217,8 +218,8 @@ class Tunings:
             bearer = _THE_POD  # many pods share what is worked out here
         key = (
             tuple(own.get(each) for each in Key) if own is not None else None,
-            pod.owner.uid if pod.owner is not None and self._owners else "",
-            pod.namespace if self._namespaces else "",
+            pod.owner[:2] if pod.owner is not None and self._owners else (),
+            pod.namespace if self._namespaces or self._owners else "",
             pod.spec.priority_class if self._classes else "",
             bearer,
         )
@@ -242,10 +243,11 @@ class Tunings:
         yield bearer, pod.annotations
         owner = pod.owner
         for _ in range(_LONGEST_CHAIN):
-            workload = self._owners.get(owner.uid) if owner is not None else None
-            if workload is None:
+            who = Bearer(owner.kind, pod.namespace, owner.name) if owner is not None else None
+            workload = self._owners.get(who) if who is not None else None
+            if who is None or workload is None:
                 break
-            yield Bearer(workload.kind, workload.namespace, workload.name), workload.annotations
+            yield who, workload.annotations
             owner = workload.owner
         if pod.namespace in self._namespaces:
             yield Bearer("Namespace", "", pod.namespace), self._namespaces[pod.namespace]

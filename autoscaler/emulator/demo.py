@@ -9,12 +9,12 @@ the latter. What a story says is in `stories`, what is expected of an act in
 from __future__ import annotations
 
 import argparse
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from autoscaler.emulator.interrupt import Interrupt
 from autoscaler.emulator.stories import PACKAGED, Pace, Story, load_story
 from autoscaler.emulator.timeline import Line, Timeline, Tone, open_timeline
 from autoscaler.errors import AutoscalerError
@@ -47,15 +47,15 @@ def run_demo(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         )
     story = load_story(settings.story)
     plain = settings.plain or environment.get("TERM") == "dumb"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt = Interrupt()
     try:
         with open_timeline(plain=plain) as timeline:
-            return _play(story, story.fast if settings.fast else story.pace, timeline)
+            return _play(story, story.fast if settings.fast else story.pace, timeline, interrupt)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _play(story: Story, pace: Pace, timeline: Timeline) -> int:
+def _play(story: Story, pace: Pace, timeline: Timeline, interrupt: Interrupt) -> int:
     timeline.say(Line(Tone.TITLE, f"autoscaler demo: {story.title}"))
     node = pace.boot + pace.register + pace.ready
     tiers = ", ".join(f"{group.tier} {group.name}" for group in story.groups)
@@ -70,7 +70,7 @@ def _play(story: Story, pace: Pace, timeline: Timeline) -> int:
     )
     from autoscaler.emulator.play import Stage
 
-    with Stage.open(story, pace, timeline) as stage:
+    with Stage.open(story, pace, timeline, interrupt) as stage:
         for number, act in enumerate(story.acts, 1):
             if not stage.play(number, act):
                 timeline.say(Line(Tone.FAULT, f"act {number} did not end as told; the demo stops here"))

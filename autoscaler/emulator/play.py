@@ -19,6 +19,7 @@ from autoscaler.emulator.aws.server import EmulatorConfig
 from autoscaler.emulator.aws.world import Delays as AwsDelays
 from autoscaler.emulator.child import ChildController
 from autoscaler.emulator.expectations import Facts, faults
+from autoscaler.emulator.interrupt import Interrupt
 from autoscaler.emulator.kubernetes.kubelet import Delays as KubeletDelays
 from autoscaler.emulator.kubernetes.server import Options
 from autoscaler.emulator.narrator import Narrator
@@ -47,6 +48,7 @@ class Stage:
     story: Story
     pace: Pace
     timeline: Timeline
+    interrupt: Interrupt
     began: float
     _read: int = 0  # log lines told
     _read_at: float = 0.0
@@ -62,7 +64,7 @@ class Stage:
 
     @classmethod
     @contextmanager
-    def open(cls, story: Story, pace: Pace, timeline: Timeline) -> Iterator[Stage]:
+    def open(cls, story: Story, pace: Pace, timeline: Timeline, interrupt: Interrupt) -> Iterator[Stage]:
         """Build the world, start the controller and wait until it is ready; all of it ends with the block."""
         began = clock.monotonic()
         options = WorldOptions(
@@ -84,7 +86,10 @@ class Stage:
             world.set_priorities(story.priorities())
             world.protect(story.pod.name, story.pod.missing)
             with ChildController.start(flags, world.environment()) as child:
-                stage = cls(world=world, child=child, story=story, pace=pace, timeline=timeline, began=began)
+                stage = cls(
+                    world=world, child=child, story=story, pace=pace, timeline=timeline, interrupt=interrupt,
+                    began=began,
+                )  # fmt: skip
                 if not stage._wait(lambda: child.get("/readyz")[0] == 200, STARTS_WITHIN):
                     raise StageError(f"the controller was not ready after {STARTS_WITHIN:g} s: {child.tail()}")
                 world.aws.faults.set_latency("*", pace.latency)
@@ -220,6 +225,7 @@ class Stage:
         """Look around until the condition holds or the time is up; return whether it holds."""
         deadline = clock.monotonic() + seconds
         while not (holds := condition()) and clock.monotonic() < deadline:
+            self.interrupt.check()
             if self.child.returncode is not None:
                 raise StageError(f"the controller ended with {self.child.returncode}: {self.child.tail()}")
             if reads:

@@ -29,9 +29,9 @@ from autoscaler.core.tuning import Annotated, Bearer
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes import kinds
 from autoscaler.kubernetes.cache import Kind, Pace, Reflector
-from autoscaler.kubernetes.convert import Interner, MalformedObjectError, PriorityClass, parse_priorities
+from autoscaler.kubernetes.convert import Interner, MalformedObjectError, Namespace, PriorityClass, parse_priorities
 from autoscaler.kubernetes.draining.residents import Residents
-from autoscaler.kubernetes.kinds import ConfigMap, Namespace
+from autoscaler.kubernetes.kinds import ConfigMap
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from autoscaler.kubernetes.unknown_fields import decode_object
 from autoscaler.kubernetes.wire import WireEvent, WireListMeta, WireMeta, WirePage, WirePageHead, WireStatus
 
 W = TypeVar("W")
@@ -35,7 +36,7 @@ class Codec(Generic[W]):
             raw = _RAW_PAGE.decode(body)
             return raw.metadata, [self._read_alone(item) for item in raw.items or ()]
 
-    def read_event(self, line: bytes) -> WireEvent[W] | WireEvent[WireStatus] | WireEvent[Malformed]:
+    def read_event(self, line: bytes) -> WireEvent[W] | WireEvent[WireStatus] | WireEvent[W | Malformed]:
         """Decode one line of a watch. Raises msgspec.DecodeError when it is no event at all."""
         try:
             event = self._event.decode(line)
@@ -43,17 +44,14 @@ class Codec(Generic[W]):
             raw = _RAW_EVENT.decode(line)
             if raw.type == "ERROR":
                 return WireEvent(raw.type, _STATUS.decode(raw.object))
-            fault = self._read_alone(raw.object)
-            if not isinstance(fault, Malformed):
-                raise
-            return WireEvent(raw.type, fault)
+            return WireEvent(raw.type, self._read_alone(raw.object))
         if event.type == "ERROR":  # a Status passes for an object of a kind that requires no field
             return WireEvent(event.type, _STATUS.decode(_RAW_EVENT.decode(line).object))
         return event
 
     def _read_alone(self, body: msgspec.Raw) -> W | Malformed:
         try:
-            return self._object.decode(body)
+            return decode_object(body, self._object)
         except msgspec.ValidationError as error:
             return Malformed(read_identity(body), str(error))
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from autoscaler.core.model import NO_LABELS, Labels, Node, Pod, Uid
+from autoscaler.core.model import Node, Pod, Uid
 from autoscaler.core.schedulers import Service
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.cache import Kind
 from autoscaler.kubernetes.convert import (
     Interner,
+    Namespace,
     PriorityClass,
     to_budget,
     to_daemonset,
+    to_namespace,
     to_node,
     to_pod,
     to_priority_class,
@@ -45,15 +47,6 @@ WORKLOADS = {
     "CronJob": "/apis/batch/v1/cronjobs",
     "ReplicationController": "/api/v1/replicationcontrollers",
 }
-
-
-class Namespace(NamedTuple):
-    """A namespace, its labels, and those of its annotations that the product reads."""
-
-    name: str
-    labels: Labels
-    annotations: Labels = NO_LABELS
-    uid: str = ""
 
 
 class ConfigMap(NamedTuple):
@@ -99,16 +92,11 @@ def daemonsets(interner: Interner) -> Kind[WireDaemonSet, DaemonSet]:
 
 def namespaces(interner: Interner) -> Kind[WireObject, Namespace]:
     """Namespaces, by their metadata."""
-
-    def convert(wire: WireObject) -> Namespace:
-        meta = wire.metadata
-        return Namespace(meta.name, interner.labels(meta.labels), interner.annotations(meta.annotations), meta.uid)
-
     return Kind(
         name="Namespace",
         path="/api/v1/namespaces",
         wire=WireObject,
-        convert=convert,
+        convert=lambda wire: to_namespace(wire, interner),
         metadata_only=True,
         optional=True,
     )

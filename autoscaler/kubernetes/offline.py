@@ -1,15 +1,17 @@
 """Offline: a cluster from files, as `kubectl get -o yaml` or `-o json` prints it.
 
 The same conversion as live, for `simulate`; only faults end otherwise: live
-a malformed object is skipped and counted, here it is an input error. Kinds
-that the product does not read are ignored. Imports neither HTTP nor clients.
+a malformed object is skipped and counted, here it is an input error, as who
+gave the files can mend them: they are read to the end, and the first fault
+says how many there are. Kinds that the product does not read are ignored.
+Imports neither HTTP nor clients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -28,12 +30,15 @@ from autoscaler.kubernetes.convert import (
     key_of,
     to_budget,
     to_daemonset,
+    to_namespace,
     to_node,
     to_pod,
     to_priority_class,
 )
+from autoscaler.kubernetes.duplicates import Pile
 from autoscaler.kubernetes.selecting import owner_selector, to_service
 from autoscaler.kubernetes.storage import READS, to_storage
+from autoscaler.kubernetes.unknown_fields import convert_object, decode_object
 from autoscaler.kubernetes.wire import (
     WireBudget,
     WireConfigMap,
@@ -74,6 +79,8 @@ _WORKLOADS: dict[str, tuple[str, type[Any]]] = {
 }
 _WIRES |= _WORKLOADS
 _WIRES |= {kind: (read.group, read.wire) for kind, read in READS.items()}
+_FORMS: tuple[Any, ...] = (WireDocument, list[msgspec.Raw], *(wire for _, wire in _WIRES.values()))
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {form: msgspec.json.Decoder(form) for form in _FORMS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +94,7 @@ class ConfigMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterObjects:
-    """All that files told about a cluster, in the order of the files."""
+    """All that files told about a cluster, in the order of the files; `warnings` are for who gave them."""
 
     pods: tuple[Pod, ...] = ()
     nodes: tuple[Node, ...] = ()
@@ -100,6 +107,7 @@ class ClusterObjects:
     budgets: tuple[PodDisruptionBudget, ...] = ()
     storage: Storage = field(default_factory=Storage)
     services: tuple[Service, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def config_map(self, namespace: str, name: str) -> ConfigMap | None:
         """Return the ConfigMap of that name, if any."""
@@ -117,30 +125,51 @@ def read_objects(documents: Iterable[Document], source: str) -> ClusterObjects:
 def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObjects:
     """Convert the documents of several files, given with their names, into one cluster.
 
-    An object that several files hold counts once, the last one. Priority
-    classes apply whatever file they are in. Raises MalformedObjectError.
+    An object that they hold more than once counts once (see `duplicates`).
+    Priority classes apply whatever file they are in. Raises MalformedObjectError.
     """
-    found: dict[str, dict[str, tuple[str, Any]]] = {kind: {} for kind in _WIRES}
+    piles = {kind: Pile(kind) for kind in _WIRES}
+    told: list[str | MalformedObjectError] = []
     for source, documents in files:
         for document in documents:
             for kind, wire in _wires(document, source, ""):
-                found[kind][key_of(wire.metadata)] = (source, wire)
+                if isinstance(wire, MalformedObjectError):
+                    told.append(wire)
+                else:
+                    piles[kind].add(source, wire)
+    told += [each for pile in piles.values() for each in pile.settle()]
 
     def convert(kind: str, to_value: Callable[[Any], T]) -> tuple[T, ...]:
-        return tuple(_convert_one(source, to_value, wire) for source, wire in found[kind].values())
+        found = []
+        for source, wire in piles[kind].objects():
+            try:
+                found.append(to_value(wire))
+            except MalformedObjectError as error:
+                told.append(MalformedObjectError(f"{source}: {error.kind}", error.key, error.fault))
+        return tuple(found)
 
-    def annotations(kind: str) -> dict[str, Labels]:
-        metas = (wire.metadata for _, wire in found[kind].values())
-        return {meta.name: kept for meta in metas if (kept := interner.annotations(meta.annotations))}
+    cluster = _to_cluster(convert)
+    _raise_first([each for each in told if isinstance(each, MalformedObjectError)])
+    return replace(cluster, warnings=tuple(each for each in told if isinstance(each, str)))
 
+
+class _Convert(Protocol):
+    def __call__(self, kind: str, to_value: Callable[[Any], T], /) -> tuple[T, ...]: ...
+
+
+def _to_cluster(convert: _Convert) -> ClusterObjects:
     classes = convert("PriorityClass", to_priority_class)
     interner = Interner(PriorityClasses(classes))
+    namespaces = convert("Namespace", lambda wire: to_namespace(wire, interner))
     return ClusterObjects(
         pods=convert("Pod", lambda wire: to_pod(wire, interner)),
         nodes=convert("Node", to_node),
         daemonsets=convert("DaemonSet", lambda wire: to_daemonset(wire, interner)),
-        namespaces=dict(convert("Namespace", lambda wire: (wire.metadata.name, interner.labels(wire.metadata.labels)))),
-        annotated=Annotated(namespaces=annotations("Namespace"), priority_classes=annotations("PriorityClass")),
+        namespaces={each.name: each.labels for each in namespaces},
+        annotated=Annotated(
+            namespaces={each.name: each.annotations for each in namespaces},
+            priority_classes={each.name: each.annotations for each in classes},
+        ),
         config_maps=convert("ConfigMap", _to_config_map),
         priority_classes=classes,
         workloads=tuple(one for kind in _WORKLOADS for one in convert(kind, _workload_of(kind, interner))),
@@ -150,11 +179,19 @@ def read_cluster(files: Iterable[tuple[str, Iterable[Document]]]) -> ClusterObje
     )
 
 
-def _convert_one(source: str, to_value: Callable[[Any], T], wire: Any) -> T:
-    try:
-        return to_value(wire)
-    except MalformedObjectError as error:
-        raise MalformedObjectError(f"{source}: {error.kind}", error.key, error.fault) from None
+def _raise_first(faults: Iterable[MalformedObjectError]) -> None:
+    """Raise the first fault by its text, which says how many there are: the order of the input counts nowhere."""
+    if faults:
+        first, *others = sorted(faults, key=str)
+        more = f" (and {len(others)} more that cannot be used)" if others else ""
+        raise MalformedObjectError(first.kind, first.key, first.fault + more)
+
+
+def _fault_of(error: msgspec.DecodeError) -> str:
+    """What msgspec says, the path first, as all other faults have it."""
+    text, _, path = str(error).partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    return f"{path}: {text}" if path else text
 
 
 def _workload_of(kind: str, interner: Interner) -> Callable[[Any], Workload]:
@@ -184,12 +221,20 @@ def _to_config_map(wire: WireConfigMap) -> ConfigMap:
 
 
 def _wires(document: Any, source: str, kind: str) -> Iterator[tuple[str, Any]]:
-    """Yield (kind, wire object) of a document; `kind` is what a list says of items that do not say it."""
+    """Yield (kind, wire object) of a document; `kind` is what a list says of items that do not say it.
+
+    In the place of an object that cannot be read its fault is yielded.
+    """
+    read = _wires_of_json if isinstance(document, bytes | msgspec.Raw) else _wires_of_values
+    try:
+        yield from read(document, source, kind)
+    except MalformedObjectError as error:
+        yield "", error
+
+
+def _wires_of_values(document: Any, source: str, kind: str) -> Iterator[tuple[str, Any]]:
     if document is None:
         return  # an empty YAML document
-    if isinstance(document, bytes | msgspec.Raw):
-        yield from _wires_of_json(document, source, kind)
-        return
     if isinstance(document, list | tuple):
         for item in document:
             yield from _wires(item, source, kind)
@@ -208,12 +253,12 @@ def _wires(document: Any, source: str, kind: str) -> Iterator[tuple[str, Any]]:
     wire = _wire_type(own, document.get("apiVersion"))
     if wire is not None:
         try:
-            yield own, msgspec.convert(document, wire)
+            yield own, convert_object(document, wire)
         except msgspec.ValidationError as error:
-            raise MalformedObjectError(f"{source}: {own}", _key_in(document), str(error)) from None
+            raise MalformedObjectError(f"{source}: {own}", _key_in(document), _fault_of(error)) from None
 
 
-def _wires_of_json(document: bytes | msgspec.Raw, source: str, kind: str) -> Iterator[tuple[str, Any]]:
+def _wires_of_json(document: Any, source: str, kind: str) -> Iterator[tuple[str, Any]]:
     if bytes(memoryview(document)[:64]).lstrip()[:1] == b"[":
         yield from _wires(_decode(document, list[msgspec.Raw], source, "document"), source, kind)
         return
@@ -231,10 +276,11 @@ def _wires_of_json(document: bytes | msgspec.Raw, source: str, kind: str) -> Ite
 
 def _decode(document: bytes | msgspec.Raw, wire: type[T], source: str, kind: str) -> T:
     try:
-        return msgspec.json.decode(document, type=wire)
+        found: T = decode_object(document, _DECODERS[wire])
     except msgspec.DecodeError as error:
         key = key_of(read_identity(document))
-        raise MalformedObjectError(f"{source}: {kind}", key, str(error)) from None
+        raise MalformedObjectError(f"{source}: {kind}", key, _fault_of(error)) from None
+    return found
 
 
 def _wire_type(kind: str, api_version: object) -> type[Any] | None:

@@ -106,13 +106,15 @@ def added_terms(place: Entry) -> tuple[NodeTerm, ...] | None:
 
 
 def _term(place: Entry) -> NodeTerm:
+    before = len(place.faults)
     place.expect_only(frozenset(("matchExpressions", "matchFields")))
     for one in (*place.at("matchExpressions").items(), *place.at("matchFields").items()):
         one.expect_only(frozenset(("key", "operator", "values")))
     try:
         term, doubts = read_node_term(msgspec.convert(place.mapping(), WireNodeTerm))
     except msgspec.ValidationError as error:
-        place.fault(str(error))
+        if len(place.faults) == before:  # an unknown field is told already
+            place.fault(str(error))
         return NodeTerm()
     for doubt in doubts:
         place.fault(doubt.removeprefix("nodeAffinity."))

@@ -137,10 +137,12 @@ def forget_amounts(wire: WirePodSpec) -> None:
 
 
 def _unjudged(wire: WirePodSpec) -> Iterator[str]:
-    """Yield what keeps a pod off by plugins that are not here: gangs, and features that nodes must declare.
+    """Yield what nothing here judges: unknown fields, gangs, and features that nodes must declare.
 
     Source: kubernetes, plugins/{gangscheduling,nodedeclaredfeatures}, component-helpers/nodedeclaredfeatures
     """
+    for path in wire.unknown_fields or ():
+        yield f"{path}: a field that this version does not know"
     if wire.scheduling_group is not None:
         yield "schedulingGroup: pods that are scheduled together"
     if wire.workload_ref is not None:

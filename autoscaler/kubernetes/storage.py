@@ -38,6 +38,13 @@ _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _BIND_COMPLETED = "pv.kubernetes.io/bind-completed"
 _BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
 _MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
+_KEPT_PREFIXES = (
+    "volume.kubernetes.io/",
+    "volume.beta.kubernetes.io/",
+    "pv.kubernetes.io/",
+    "storageclass.kubernetes.io/",
+    "storage.alpha.kubernetes.io/",
+)
 
 
 class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
@@ -164,6 +171,11 @@ class WireCapacity(_Wire):
     storage_class_name: str = ""
     capacity: str | int | float | None = None
     maximum_volume_size: str | int | float | None = None
+
+
+def kept_storage_annotations(annotations: dict[str, str] | None) -> dict[str, str]:
+    """Return the annotations that say something of storage."""
+    return {name: value for name, value in (annotations or {}).items() if name.startswith(_KEPT_PREFIXES)}
 
 
 def to_claim(wire: WireClaim) -> Claim:

@@ -1,8 +1,9 @@
 """Wire: the fields of Kubernetes objects that the product reads, as they come.
 
-Unknown fields are skipped by the scanner; null and absent are the same. A
-wire object lives only until `convert` has made a core value of it. Nothing is
-judged here: a field of a wrong type fails the decoding of its object alone.
+Unknown fields are skipped by the scanner, but not inside of constraints (see
+`unknown_fields`); null and absent are the same. A wire object lives only until
+`convert` has made a core value of it. Nothing is judged here: a field of a
+wrong type fails the decoding of its object alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ W = TypeVar("W")
 
 class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     pass
+
+
+class _Constraint(_Wire, forbid_unknown_fields=True):
+    """Lists every field of Kubernetes 1.36, also what no scheduler reads: one that is not here could forbid a node."""
 
 
 class WireOwner(_Wire):
@@ -41,32 +46,32 @@ class WireMeta(_Wire):
     owner_references: tuple[WireOwner, ...] | None = None
 
 
-class WireRequirement(_Wire):
+class WireRequirement(_Constraint):
     key: str = ""
     operator: str = ""
     values: tuple[str, ...] | None = None
 
 
-class WireSelector(_Wire):
+class WireSelector(_Constraint):
     match_labels: dict[str, str] | None = None
     match_expressions: tuple[WireRequirement, ...] | None = None
 
 
-class WireNodeTerm(_Wire):
+class WireNodeTerm(_Constraint):
     match_expressions: tuple[WireRequirement, ...] | None = None
     match_fields: tuple[WireRequirement, ...] | None = None
 
 
-class WireNodeSelector(_Wire):
+class WireNodeSelector(_Constraint):
     node_selector_terms: tuple[WireNodeTerm, ...] | None = None
 
 
-class WirePreferredNodeTerm(_Wire):
+class WirePreferredNodeTerm(_Constraint):
     weight: int = 0
     preference: WireNodeTerm | None = None
 
 
-class WireNodeAffinity(_Wire):
+class WireNodeAffinity(_Constraint):
     required: WireNodeSelector | None = msgspec.field(
         default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
     )
@@ -75,7 +80,7 @@ class WireNodeAffinity(_Wire):
     )
 
 
-class WirePodTerm(_Wire):
+class WirePodTerm(_Constraint):
     topology_key: str = ""
     label_selector: WireSelector | None = None
     namespaces: tuple[str, ...] | None = None
@@ -84,12 +89,12 @@ class WirePodTerm(_Wire):
     mismatch_label_keys: tuple[str, ...] | None = None
 
 
-class WirePreferredPodTerm(_Wire):
+class WirePreferredPodTerm(_Constraint):
     weight: int = 0
     pod_affinity_term: WirePodTerm | None = None
 
 
-class WirePodAffinity(_Wire):
+class WirePodAffinity(_Constraint):
     required: tuple[WirePodTerm, ...] | None = msgspec.field(
         default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
     )
@@ -98,20 +103,21 @@ class WirePodAffinity(_Wire):
     )
 
 
-class WireAffinity(_Wire):
+class WireAffinity(_Constraint):
     node_affinity: WireNodeAffinity | None = None
     pod_affinity: WirePodAffinity | None = None
     pod_anti_affinity: WirePodAffinity | None = None
 
 
-class WireToleration(_Wire):
+class WireToleration(_Constraint):
     key: str | None = None
     operator: str | None = None
     value: str | None = None
     effect: str | None = None
+    toleration_seconds: int | None = None  # when it is evicted, not where it may be
 
 
-class WireSpread(_Wire):
+class WireSpread(_Constraint):
     topology_key: str = ""
     max_skew: int = 1
     when_unsatisfiable: str = ""
@@ -122,9 +128,20 @@ class WireSpread(_Wire):
     match_label_keys: tuple[str, ...] | None = None
 
 
-class WireResources(_Wire):
+class WirePresent(_Wire):
+    """An object of which only the presence matters."""
+
+
+class WireResources(_Constraint):
     requests: Amounts | None = None
     limits: Amounts | None = None
+    claims: tuple[WirePresent, ...] | None = None  # of those in `resourceClaims`
+
+
+class WireResourceClaim(_Constraint):
+    name: str = ""
+    resource_claim_name: str | None = None
+    resource_claim_template_name: str | None = None
 
 
 class WirePort(_Wire):
@@ -153,10 +170,6 @@ class WireClaimVolume(_Wire):
 
 class WireEmptyDir(_Wire):
     medium: str | None = None
-
-
-class WirePresent(_Wire):
-    """An object of which only the presence matters."""
 
 
 class WireDisk(_Wire):
@@ -199,12 +212,13 @@ class WirePodSpec(_Wire):
     host_network: bool | None = None
     topology_spread_constraints: tuple[WireSpread, ...] | None = None
     volumes: tuple[WireVolume, ...] | None = None
-    resource_claims: tuple[WireNamed, ...] | None = None
+    resource_claims: tuple[WireResourceClaim, ...] | None = None
     scheduling_group: WirePresent | None = None
     workload_ref: WirePresent | None = None
     host_users: bool | None = None
     restart_policy: str | None = None
     termination_grace_period_seconds: int | None = None
+    unknown_fields: tuple[str, ...] | None = None  # of no API: paths that `unknown_fields` found, kept in snapshots
 
 
 class WireCondition(_Wire):

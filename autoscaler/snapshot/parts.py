@@ -19,7 +19,9 @@ from autoscaler.kubernetes.cache import Kind
 from autoscaler.kubernetes.codec import read_identity
 from autoscaler.kubernetes.convert import Interner, MalformedObjectError, key_of
 from autoscaler.kubernetes.interner import kept_annotations
+from autoscaler.kubernetes.storage import kept_storage_annotations
 from autoscaler.kubernetes.transport import JSON, METADATA_LIST
+from autoscaler.kubernetes.unknown_fields import decode_object
 from autoscaler.kubernetes.wire import WireConfigMap, WireMeta, WireObject, WireTemplate
 
 Excerpt = Callable[[bytes | msgspec.Raw], bytes]
@@ -27,16 +29,9 @@ Shape = Mapping[str, "Shape | None"]  # None keeps a field whole
 
 HEADROOM = "priority-autoscaler/headroom"  # makes the template of a workload matter
 _SCALED = frozenset({"ReplicaSet", "Deployment", "StatefulSet", "ReplicationController"})
-_STORAGE_ANNOTATIONS = (
-    "volume.kubernetes.io/",
-    "volume.beta.kubernetes.io/",
-    "pv.kubernetes.io/",
-    "storageclass.kubernetes.io/",
-    "storage.alpha.kubernetes.io/",
-)
 _METADATA: Shape = dict.fromkeys(
     (
-        "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "generation",
+        "name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "generation",
         "labels", "annotations", "ownerReferences",
     )
 )  # fmt: skip
@@ -186,7 +181,7 @@ def _by_struct(
 
     def excerpt(body: bytes | msgspec.Raw) -> bytes:
         try:
-            wire = decoder.decode(body)
+            wire = decode_object(body, decoder)
         except msgspec.DecodeError as error:
             raise MalformedObjectError(kind, key_of(read_identity(body)), str(error)) from None
         _clean(wire.metadata)
@@ -235,8 +230,7 @@ def _by_shape(kind: str, shape: Shape) -> Excerpt:
         annotations = (cut.get("metadata") or {}).get("annotations")
         if isinstance(annotations, dict):
             kept = kept_annotations(annotations)
-            kept |= {name: value for name, value in annotations.items() if name.startswith(_STORAGE_ANNOTATIONS)}
-            cut["metadata"]["annotations"] = kept
+            cut["metadata"]["annotations"] = kept | kept_storage_annotations(annotations)
         return _ENCODE(cut)
 
     return excerpt

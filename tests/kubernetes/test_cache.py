@@ -188,6 +188,25 @@ async def test_a_malformed_object_is_dropped_counted_and_the_rest_goes_on() -> N
         tasks.cancel_scope.cancel()
 
 
+async def test_a_constraint_of_a_later_version_drops_no_pod() -> None:
+    def later(name: str) -> dict[str, Any]:
+        document = pod(name)
+        document["spec"]["topologySpreadConstraints"] = [{"whenUnsatisfiable": "DoNotSchedule", "newPolicy": "Strict"}]
+        return document
+
+    async with connected() as (server, api), anyio.create_task_group() as tasks:
+        server.put(PODS, pod("plain"))
+        server.put(PODS, later("listed"))
+        reflector = of_pods(api)
+        await tasks.start(reflector.watch)
+        server.put(PODS, later("watched"))
+        await until(lambda: len(reflector.objects) == 3)
+        doubtful = {each.name for each in reflector.objects.values() if each.spec.unknowns}
+        assert doubtful == {"listed", "watched"}
+        assert reflector.malformed == 0
+        tasks.cancel_scope.cancel()
+
+
 async def test_an_optional_kind_that_is_forbidden_counts_as_empty_and_comes_back() -> None:
     path = "/apis/batch/v1/jobs"
     async with connected() as (server, api), anyio.create_task_group() as tasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -74,11 +75,6 @@ def test_a_typed_list_gives_its_items_their_kind() -> None:
     ).pods
 
 
-def test_an_object_in_two_files_counts_once() -> None:
-    document = yaml.safe_load(LIST)
-    assert len(read_cluster([("a", [document]), ("b", [document])]).pods) == 1
-
-
 @pytest.mark.parametrize(
     ("document", "told"),
     [
@@ -94,6 +90,32 @@ def test_an_object_in_two_files_counts_once() -> None:
 def test_what_cannot_be_decoded_names_file_object_and_fault(document: Any, told: str) -> None:
     for form in (document, as_json(document)):
         with pytest.raises(MalformedObjectError, match=told):
+            read_objects([form], "f.yaml")
+
+
+def test_the_first_of_many_faults_is_told_whatever_their_order() -> None:
+    """What cannot be decoded, what cannot be converted, and what is there twice and differs."""
+    bare: dict[str, Any] = {"kind": "Pod", "metadata": {"name": "c"}, "spec": {"containers": [{"name": "c"}]}}
+    objects: list[Any] = [
+        {"kind": "Pod", "metadata": {"name": "b"}, "spec": {"priority": "high"}},
+        {"kind": "Node", "metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "4x"}}},
+        {"kind": "PersistentVolume", "metadata": {"name": "p"}, "spec": {"capacity": {"storage": "1X"}}},
+        bare, bare | {"spec": {"containers": [{"name": "c"}], "priority": 7}}, 7,
+    ]  # fmt: skip
+    for documents in (objects, objects[::-1], [as_json(objects)], [as_json({"kind": "List", "items": objects[::-1]})]):
+        with pytest.raises(MalformedObjectError) as raised:
+            read_objects(documents, "f.yaml")
+        assert (
+            str(raised.value)
+            == "f.yaml: Node n: status.allocatable.cpu: '4x' is no quantity (and 4 more that cannot be used)"
+        )
+
+
+def test_the_path_of_a_wrong_type_comes_first() -> None:
+    spread = {"kind": "Pod", "metadata": {"name": "a"}, "spec": {"topologySpreadConstraints": [{"maxSkew": "1"}]}}
+    told = re.escape("f.yaml: Pod a: spec.topologySpreadConstraints[0].maxSkew: Expected `int`, got `str`")
+    for form in (spread, as_json(spread)):
+        with pytest.raises(MalformedObjectError, match=f"^{told}$"):
             read_objects([form], "f.yaml")
 
 

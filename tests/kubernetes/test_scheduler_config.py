@@ -185,6 +185,8 @@ ARGS = "profiles[0].pluginConfig[0].args"
         (document(profile(plugins={"filters": {}})), ["profiles[0].plugins: unknown field 'filters'"]),
         (document(profile(NodeAffinity={"addedAffinities": {}})), [f"{ARGS}: unknown field 'addedAffinities'"]),
         (document(profile(NodeAffinity={"kind": "Other"})), [f"{ARGS}: expected NodeAffinityArgs"]),
+        (document(profile(NodeAffinity=added({"matchExpressions": [{"key": "a", "operator": "Exists", "of": 1}]}))),
+         [f"{ARGS}.addedAffinity.{REQUIRED}.nodeSelectorTerms[0].matchExpressions[0]: unknown field 'of'"]),
         (document(profile(NodeAffinity=added({"matchExpressions": [{"key": "a", "operator": "Near"}]}))),
          [f"{ARGS}.addedAffinity.{REQUIRED}.nodeSelectorTerms[0]: matchExpressions: operator 'Near' of 'a'"]),
         (document(profile(NodeAffinity=added({"matchExpressions": [{"key": "a", "operator": "In"}]}))), ["0 values"]),

@@ -10,6 +10,7 @@ from autoscaler.core.model import Node, Pod
 from autoscaler.core.podspec import PodSpec
 from autoscaler.kubernetes.convert import to_node, to_pod
 from autoscaler.kubernetes.interner import Interner
+from autoscaler.kubernetes.unknown_fields import decode_object
 from autoscaler.kubernetes.wire import WireNode, WirePod
 
 
@@ -30,7 +31,7 @@ def pod(
         "spec": {"containers": [{"name": "c", "image": "web:1"}], **(spec or {})},
         "status": status,
     }
-    wire = msgspec.json.decode(msgspec.json.encode(document), type=WirePod)
+    wire = decode_object(msgspec.json.encode(document), msgspec.json.Decoder(WirePod))
     return to_pod(wire, interner or Interner())
 
 

@@ -51,6 +51,23 @@ def test_equal_input_in_any_order_gives_equal_output(case: Case) -> None:
     assert len(outputs) == 1
 
 
+def test_the_newest_of_an_object_counts_in_any_order_of_the_files(case: Case) -> None:
+    old, new = pod("web-1"), pod("web-1", cpu="100")
+    old["metadata"]["resourceVersion"], new["metadata"]["resourceVersion"] = "9", "10"
+    case.cluster(old, name="old.yaml")
+    case.cluster(new, name="new.json")
+    runs = [case.run(cluster=order) for order in (("old.yaml", "new.json"), ("new.json", "old.yaml"))]
+    assert runs[0].stdout == runs[1].stdout
+    assert json.loads(runs[0].stdout)["verdicts"]["shop/web-1"]["outcome"] == "unschedulable"
+    for done in runs:
+        assert "Pod shop/web-1: more than once in new.json, old.yaml; the newest version counts" in done.stderr
+    del new["metadata"]["resourceVersion"]
+    case.cluster(new, name="new.json")
+    done = case.run(cluster=("old.yaml", "new.json"))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "new.json, old.yaml: Pod shop/web-1: given 2 times: they differ" in done.stderr
+
+
 def test_what_a_pod_would_rather_have_is_told_where_it_is_not_honoured(case: Case) -> None:
     def preferring(name: str, operator: str, *zones: str) -> dict[str, Any]:
         term = {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": operator, "values": zones}]}
@@ -147,6 +164,17 @@ def test_a_document_that_cannot_be_decoded_is_named(case: Case, name: str, text:
     assert all(word in done.stderr for word in words), done.stderr
 
 
+def test_a_bad_object_among_good_ones_decides_nothing(case: Case) -> None:
+    """Left out, a pod that runs would make room that is not there."""
+    case.cluster(pod("web-1"), pod("web-2", cpu="4Q", nodeName="n1"), pod("web-3", priority="high"))
+    done = case.run()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "autoscaler simulate: cluster.yaml: Pod shop/web-2: containers[main].resources.requests.cpu: '4Q' is no"
+        " quantity (and 1 more that cannot be used); nothing is decided on such input\n"
+    )
+
+
 def test_all_flag_faults_are_told_at_once(case: Case) -> None:
     done = case.run("--max-nodes-total=-1", "--nodse=0:1:x", "--at=yesterday")
     assert done.returncode == 2
@@ -211,6 +239,7 @@ def test_what_cannot_be_judged_refuses_its_own_pod_alone(case: Case) -> None:
         pod("amount", cpu="4Q"),
         pod("gang", schedulingGroup={"podGroupName": "gang"}),
         pod("spread", topologySpreadConstraints=[zonal]),
+        pod("later", tolerations=[{"operator": "Exists", "newPolicy": "Strict"}]),
         pod("device", resourceClaims=[{"name": "gpu"}]),
         pod("web"),
     )

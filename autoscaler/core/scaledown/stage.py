@@ -28,6 +28,7 @@ from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector, cla
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place, plus
 from autoscaler.core.scheduling.profiles import Profiles
+from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.topology import Topology, build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 
@@ -82,7 +83,8 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     housed = [_as_air(pod, layout) for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
     pods = [*moving, *(pod for pods in leaving.values() for pod in pods), *housed]
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
-    classes, dimensions = classify(pods, volumes, Profiles(snapshot.schedulers), layout.menus)
+    profiles, namespaces = Profiles(snapshot.schedulers), Namespaces(snapshot.namespaces)
+    classes, dimensions = classify(pods, volumes, profiles, namespaces, layout.menus)
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)

@@ -24,6 +24,7 @@ from autoscaler.core.scheduling.demands import VolumeFitting
 from autoscaler.core.scheduling.fit import Fitting, WishfulFitting
 from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.rules import Rules
+from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.sharing import ATTACHED, LIMIT_PREFIX, Handle, Shared, shared_of
 from autoscaler.core.scheduling.volumes import NO_NEEDS, Needs, Volumes
 from autoscaler.core.storage import Storage
@@ -148,12 +149,16 @@ class Dimensions:
 
 
 def classify(
-    pods: Iterable[Pod], volumes: Volumes | None = None, profiles: Profiles | None = None, menus: Menus | None = None
+    pods: Iterable[Pod],
+    volumes: Volumes | None = None,
+    profiles: Profiles | None = None,
+    namespaces: Namespaces | None = None,
+    menus: Menus | None = None,
 ) -> tuple[list[PodClass], Dimensions]:
     """Sort pods into classes, each oldest first, with the spec by which their scheduler judges them.
 
-    Without `volumes` a pod that has any is refused; without `profiles` the
-    scheduler's defaults hold, and without `menus` nobody has wishes.
+    Without `volumes` a pod that has any is refused, without `namespaces` one that asks for their labels;
+    without `profiles` the scheduler's defaults hold, and without `menus` nobody has wishes.
     """
     volumes = volumes if volumes is not None else Volumes(Storage())
     judged = (profiles or Profiles(NO_SCHEDULERS)).spec_of
@@ -184,7 +189,7 @@ def classify(
             terms = menus.of(pod) if menus is not None else PLAIN
             found.setdefault(_key_of(pod, volumes.needs_of(pod), terms), []).append(pod)
     rows = [(judged(members[0]), needs, terms, members) for (*_, needs, terms), members in found.items()]
-    return _with_judgements(_joined(rows), volumes, menus)
+    return _with_judgements(_joined(rows), volumes, namespaces if namespaces is not None else Namespaces({}), menus)
 
 
 def _joined(rows: Iterable[Row]) -> list[Row]:
@@ -205,12 +210,14 @@ def _key_of(pod: Pod, needs: Needs, terms: Terms) -> Key:
     return id(pod.spec), id(pod.labels), pod.namespace, owner, needs, terms
 
 
-def _with_judgements(rows: Sequence[Row], volumes: Volumes, menus: Menus | None) -> tuple[list[PodClass], Dimensions]:
+def _with_judgements(
+    rows: Sequence[Row], volumes: Volumes, namespaces: Namespaces, menus: Menus | None
+) -> tuple[list[PodClass], Dimensions]:
     """Make the classes; what hangs on spec, volumes and menu alone is worked out once for all that share them."""
     specs = {(id(spec), needs, terms.menu): spec for spec, needs, terms, _ in rows}
     dimensions = Dimensions(specs.values(), [needs for _, needs, _ in specs if needs is not NO_NEEDS])
     opened = menus.opened_by([menu for *_, menu in specs]) if menus is not None else frozenset[GroupName]()
-    footprints = _footprints(specs, opened, dimensions, volumes)
+    footprints = _footprints(specs, opened, dimensions, volumes, namespaces)
     classes = []
     for spec, needs, terms, members in rows:
         first = members[0]
@@ -240,6 +247,7 @@ def _footprints(
     opened: frozenset[GroupName],
     dimensions: Dimensions,
     volumes: Volumes,
+    namespaces: Namespaces,
 ) -> dict[tuple[int, Needs, Menu | None], Footprint]:
     """What each spec asks of an empty node; specs that ask the same share one answer.
 
@@ -249,7 +257,7 @@ def _footprints(
     found = {}
     for key, spec in specs.items():
         _, needs, menu = key
-        refusals = (*refused_constraints(spec), *needs.refusals)
+        refusals = (*refused_constraints(spec, namespaces), *needs.refusals)
         where = (spec.node_selector, spec.node_terms, spec.added_terms, spec.tolerations)
         asked = (spec.requests, where, spec.host_ports, refusals, needs)
         if asked not in known:

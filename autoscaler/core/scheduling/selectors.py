@@ -29,7 +29,13 @@ class PodQuery(NamedTuple):
 
 
 class Namespaces:
-    """The labels of namespaces; one that nobody told us of has its name alone."""
+    """The labels of namespaces; one that nobody told us of has its name alone.
+
+    Where none is known at all (files without them, a role that may not list
+    them) a selector that asks for labels cannot be judged. A pod with such a
+    term is refused (`is_doubtful`), so that what remains to be asked is whom
+    pods that run keep away: everybody, as that promises nothing.
+    """
 
     __slots__ = ("_known", "_labels")
 
@@ -41,6 +47,10 @@ class Namespaces:
         """Tell whether the query means a pod of the namespace with these labels."""
         return self._covers(query, namespace) and selects(query.selector, labels)
 
+    def is_doubtful(self, term: PodTerm) -> bool:
+        """Whether nobody can tell which namespaces a term means."""
+        return not self._labels and term.namespace_selector is not None and bool(_asked(term.namespace_selector))
+
     def _covers(self, query: PodQuery, namespace: str) -> bool:
         if namespace in query.namespaces:
             return True
@@ -50,8 +60,15 @@ class Namespaces:
         found = self._known.get(key)
         if found is None:
             labels = {NAMESPACE_NAME_LABEL: namespace, **self._labels.get(namespace, {})}
-            found = self._known[key] = selects(query.namespace_selector, labels)
+            doubts = () if self._labels else _asked(query.namespace_selector)
+            sure = (one for one in query.namespace_selector.requirements if one not in doubts)
+            found = self._known[key] = all(matches(one, labels) for one in sure)
         return found
+
+
+def _asked(selector: LabelSelector) -> tuple[Requirement, ...]:
+    """What a namespace selector asks beside the name."""
+    return tuple(one for one in selector.requirements if one.key != NAMESPACE_NAME_LABEL)
 
 
 def selects(selector: LabelSelector | None, labels: Labels) -> bool:
