@@ -19,6 +19,7 @@ from autoscaler.config.values import read_conditions
 from autoscaler.core.decision import Decision, Drain, Objection
 from autoscaler.core.duration import parse_duration
 from autoscaler.core.model import (
+    HOSTNAME_LABEL,
     ZONE_LABEL,
     CapacityPool,
     Instance,
@@ -34,7 +35,7 @@ from autoscaler.core.model import (
     Uid,
     Zone,
 )
-from autoscaler.core.podspec import NodeTerm, PodTerm, Requirement, SpreadConstraint, Toleration
+from autoscaler.core.podspec import LabelSelector, NodeTerm, PodTerm, Requirement, SpreadConstraint, Toleration
 from autoscaler.core.policy import Policy, Tiers
 from autoscaler.core.quantity import parse_amount
 from autoscaler.core.resources import Resources
@@ -203,6 +204,7 @@ def _spec_fields(top: _Row) -> Row:
         spread=lambda key: (SpreadConstraint(key, 1, True, None),),
         affinity=lambda key: (PodTerm(key, None),),
         anti_affinity=lambda key: (PodTerm(key, None),),
+        lonely=lambda app: (PodTerm(HOSTNAME_LABEL, LabelSelector((Requirement("app", "In", (app,)),))),),
         tolerations=lambda rows: tuple(Toleration(**one) for one in rows),
     ) | read_preferences(top.take("prefers", {}))  # fmt: skip
 
@@ -210,6 +212,8 @@ def _spec_fields(top: _Row) -> Row:
 def _spec(fields: Row) -> Any:
     if "selector" in fields:
         fields["node_selector"] = fields.pop("selector")
+    if "lonely" in fields:
+        fields["anti_affinity"] = fields.pop("lonely")
     if "zones" in fields:
         fields["node_terms"] = (NodeTerm((Requirement(ZONE_LABEL, "In", fields.pop("zones")),)),)
     return builders.spec(**fields)

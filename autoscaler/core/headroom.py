@@ -1,7 +1,7 @@
 """Headroom and floors as virtual pods: room that is kept spare without creating anything (DESIGN 7).
 
-A virtual pod has the lowest priority and no namespace; whoever is real takes
-its room at once. Each pass makes them anew from the size that the cluster has
+A virtual pod has the lowest priority, and whoever is real takes its room at
+once. Each pass makes them anew from the size that the cluster has
 before any removal: those that fit buy nothing, the others buy nodes. A floor
 is a virtual pod a node that asks for nothing and stays alone of its kind.
 """
@@ -9,31 +9,26 @@ is a virtual pod a node that asks for nothing and stays alone of its kind.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from autoscaler.core.decision import Cause
 from autoscaler.core.index import Index
-from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABEL, GroupName, Node, OwnerRef, Pod, Uid, Zone
+from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABEL, GroupName, Node, Pod, Zone
 from autoscaler.core.podspec import LabelSelector, NodeTerm, PodSpec, PodTerm, Requirement, Toleration
-from autoscaler.core.reserve import GROUP_LABEL, Headroom, Reserve, is_virtual
+from autoscaler.core.replicas import LOWEST, copies, measure, spare_replicas
+from autoscaler.core.reserve import FLOOR, GROUP_LABEL, HEADROOM, LABEL, VIRTUAL, Headroom
 from autoscaler.core.resources import Resources
-from autoscaler.core.spare import Extent
-
-KIND_LABEL = "priority-autoscaler/virtual"
-LOWEST = -(2**31)
-MOST = 10_000  # virtual pods of one entry: more is a mistake
-PLACEHOLDER = {"priority-autoscaler/placeholder": "true"}
+from autoscaler.core.snapshot import Snapshot
 
 
 def cause_of(pods: Iterable[Pod]) -> Cause:
     """Why a node is bought that such pods share."""
-    kinds = {pod.labels[KIND_LABEL] if is_virtual(pod) else "" for pod in pods}
-    if "" in kinds:
+    uids = [pod.uid for pod in pods]
+    if not all(uid.startswith(VIRTUAL) for uid in uids):
         return Cause.PENDING
-    return Cause.FLOOR if "floor" in kinds else Cause.HEADROOM
+    return Cause.FLOOR if any(uid.startswith(FLOOR) for uid in uids) else Cause.HEADROOM
 
 
 @dataclass(slots=True)
@@ -45,9 +40,10 @@ class Virtual:
     next_at: datetime | None = None
 
 
-def make_virtual(reserve: Reserve, index: Index, at: datetime) -> Virtual:
+def make_virtual(snapshot: Snapshot, index: Index) -> Virtual:
     """Work out what is to be spare now."""
-    found = Virtual([])
+    reserve, at = snapshot.reserve, snapshot.at
+    found = Virtual(list(spare_replicas(snapshot, index)))
     moments: list[datetime] = []
     for one in reserve.headroom:
         if one.window is not None and (change := one.window.next_change(at)) is not None:
@@ -59,7 +55,7 @@ def make_virtual(reserve: Reserve, index: Index, at: datetime) -> Virtual:
         moments += [moment for moment in floor.changes(at) if moment > at]
         if floor.applies(at) and floor.nodes:
             names = _matching(floor.groups, index)
-            found.pods += _copies(floor.name, min(floor.nodes, MOST), _floor_spec(floor.name, names), "floor", at)
+            found.pods += copies(floor.name, floor.nodes, _floor_spec(floor.name, names), FLOOR, at)
             found.tells_groups = True
     found.next_at = min(moments, default=None)
     return found
@@ -80,29 +76,13 @@ def _spare(one: Headroom, index: Index, at: datetime) -> Iterator[Pod]:
             node_selector=((ZONE_LABEL, str(zone)),) if zone is not None else (),
         )
         name = f"{one.name}.{zone}" if zone is not None else one.name
-        yield from _copies(name, min(one.size.replicas(extent), MOST), spec, "headroom", at)
+        yield from copies(name, one.size.replicas(extent), spec, HEADROOM, at)
 
 
 def _counts(node: Node, names: frozenset[GroupName] | None, zone: Zone | None, index: Index) -> bool:
     if zone is not None and node.zone != zone:
         return False
     return names is None or index.group_of_node.get(node.name) in names
-
-
-def measure(nodes: Iterable[Node], pods: int = 0) -> Extent:
-    """Count as cluster-proportional-autoscaler does: allocatable cpu, rounded up at the end."""
-    cpu, count = Counter[bool](), Counter[bool]()
-    for node in nodes:
-        is_schedulable = node.ready and not node.is_cordoned
-        cpu[is_schedulable] += node.allocatable["cpu"]
-        count[is_schedulable] += 1
-    return Extent(
-        cores=-(-(cpu[True] + cpu[False]) // 1000),
-        nodes=count[True] + count[False],
-        schedulable_cores=-(-cpu[True] // 1000),
-        schedulable_nodes=count[True],
-        pods=pods,
-    )
 
 
 def _matching(groups: re.Pattern[str], index: Index) -> frozenset[GroupName]:
@@ -117,7 +97,7 @@ def _within(names: frozenset[GroupName] | None) -> tuple[NodeTerm, ...] | None:
 
 def _floor_spec(name: str, names: frozenset[GroupName]) -> PodSpec:
     """One a node, whatever is on it: it asks for nothing and tolerates everything."""
-    selector = LabelSelector((Requirement("name", "In", (name,)),))
+    selector = LabelSelector((Requirement(LABEL, "In", (name,)),))
     return PodSpec(
         requests=Resources({}),
         priority=LOWEST,
@@ -125,14 +105,3 @@ def _floor_spec(name: str, names: frozenset[GroupName]) -> PodSpec:
         anti_affinity=(PodTerm(HOSTNAME_LABEL, selector),),
         tolerations=(Toleration("", "Exists"),),
     )
-
-
-def _copies(name: str, count: int, spec: PodSpec, kind: str, at: datetime) -> Iterator[Pod]:
-    labels = {KIND_LABEL: kind, "name": name}
-    owner = OwnerRef(kind, name, Uid(f"{kind}/{name}"))
-    for number in range(count):
-        key = f"{name}.{number}"
-        yield Pod(
-            namespace="", name=key, uid=Uid(f"{kind}/{key}"), spec=spec, labels=labels, annotations=PLACEHOLDER,
-            owner=owner, created=at, unschedulable_since=at,
-        )  # fmt: skip

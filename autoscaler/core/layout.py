@@ -157,7 +157,7 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     profiles, namespaces = Profiles(snapshot.schedulers), Namespaces(snapshot.namespaces)
     tiers = tiers_of(snapshot)
     menus = Menus(snapshot.groups, tiers, Tunings(snapshot.workloads, snapshot.annotated), snapshot.at)
-    virtual = make_virtual(snapshot.reserve, index, snapshot.at)
+    virtual = make_virtual(snapshot, index)
     pods = [*candidates.pods, *virtual.pods]
     classes, dimensions = classify(pods, volumes, profiles, namespaces, menus)
 

@@ -12,6 +12,9 @@ from autoscaler.core.resources import Resources
 from autoscaler.core.spare import Size
 from autoscaler.core.window import Window
 
+VIRTUAL = "virtual/"  # how the uid of a virtual pod begins; then comes why it is there
+FLOOR, HEADROOM = f"{VIRTUAL}floor/", f"{VIRTUAL}headroom/"
+LABEL = "priority-autoscaler/virtual"  # the only label of virtual pods, so that no real pod's rules see them
 GROUP_LABEL = "priority-autoscaler/group"  # of no real node: by it virtual pods keep to a set of groups
 
 
@@ -61,5 +64,5 @@ class Reserve:
 
 
 def is_virtual(pod: Pod) -> bool:
-    """Real pods have a namespace."""
-    return not pod.namespace
+    """Whether this is room that is kept spare: the API server gives no such uid."""
+    return pod.uid.startswith(VIRTUAL)

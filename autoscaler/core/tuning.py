@@ -20,6 +20,7 @@ from typing import NamedTuple
 from autoscaler.core.duration import parse_duration
 from autoscaler.core.model import Labels, Pod
 from autoscaler.core.policy import compile_regex
+from autoscaler.core.spare import read_size
 from autoscaler.core.window import Window, parse_window
 from autoscaler.core.workload import Workload
 
@@ -35,6 +36,10 @@ class Key(StrEnum):
     ON_DEMAND = PREFIX + "on-demand"
     MIN_AGE = PREFIX + "on-demand-min-age"
     DISRUPTION = PREFIX + "disruption"
+    HEADROOM = PREFIX + "headroom"  # stands on workloads with a scale, and is no wish of their pods
+
+
+SCALED = frozenset(("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"))
 
 
 class MarketWish(StrEnum):
@@ -156,6 +161,7 @@ READERS: Mapping[Key, Callable[[str], object]] = MappingProxyType(
         Key.ON_DEMAND: read_market,
         Key.MIN_AGE: read_span,
         Key.DISRUPTION: read_disruption,
+        Key.HEADROOM: read_size,
     }
 )
 
@@ -169,9 +175,12 @@ def _read(key: Key, text: str) -> tuple[object, str]:
         return None, str(error)
 
 
-def faults_in(annotations: Labels) -> dict[Key, str]:
-    """What is wrong with each value that cannot be read."""
-    return {key: fault for key in Key if key in annotations and (fault := _read(key, annotations[key])[1])}
+def faults_in(annotations: Labels, kind: str) -> dict[Key, str]:
+    """What is wrong with each value that cannot be read, on an object of this kind."""
+    found = {key: fault for key in Key if key in annotations and (fault := _read(key, annotations[key])[1])}
+    if Key.HEADROOM in annotations and kind not in SCALED:
+        found[Key.HEADROOM] = "stands on workloads with a scale, such as a Deployment"
+    return found
 
 
 def is_tuned(annotations: Labels) -> bool:
@@ -193,6 +202,22 @@ class Annotated:
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     priority_classes: Mapping[str, Labels] = field(default_factory=dict)
     last_good: LastGood = field(default_factory=dict)
+
+
+def read_wish(key: Key, workload: Workload, last_good: LastGood) -> Wish | None:
+    """What one workload itself says about a key."""
+    text = workload.annotations.get(key)
+    if text is None:
+        return None
+    return _wish(key, text, Bearer(workload.kind, workload.namespace, workload.name), last_good)
+
+
+def _wish(key: Key, text: str, bearer: Bearer, last_good: LastGood) -> Wish | None:
+    value, fault = _read(key, text)
+    if fault:
+        text = last_good.get(bearer, {}).get(key, "")
+        value, fault = _read(key, text)
+    return None if fault else Wish(key, text, value, bearer)
 
 
 class Tunings:
@@ -233,7 +258,7 @@ class Tunings:
         for who, texts in self._bearers(pod, bearer):
             for key in Key:
                 if key not in found and key in texts:
-                    wish = self._wish(key, texts[key], who)
+                    wish = _wish(key, texts[key], who, self._last_good)
                     if wish is not None:
                         found[key] = wish
         return Tuning(MappingProxyType(found)) if found else NO_TUNING
@@ -254,10 +279,3 @@ class Tunings:
         name = pod.spec.priority_class
         if name in self._classes:
             yield Bearer("PriorityClass", "", name), self._classes[name]
-
-    def _wish(self, key: Key, text: str, bearer: Bearer) -> Wish | None:
-        value, fault = _read(key, text)
-        if fault:
-            text = self._last_good.get(bearer, {}).get(key, "")
-            value, fault = _read(key, text)
-        return None if fault else Wish(key, text, value, bearer)

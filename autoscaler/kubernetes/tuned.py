@@ -48,7 +48,7 @@ class Tuned:
         old, new = before or NO_LABELS, after or NO_LABELS
         if old is new or not (is_tuned(old) or is_tuned(new)):
             return False
-        faults = faults_in(new)
+        faults = faults_in(new, bearer.kind)
         if faults:
             self._keep(bearer, uid, old, faults)
         elif bearer in self.faults and self.faults[bearer].uid == uid:  # not one that has its name now
@@ -57,7 +57,7 @@ class Tuned:
         return any(old.get(key) != new.get(key) for key in Key)
 
     def _keep(self, bearer: Bearer, uid: str, old: Labels, faults: Mapping[Key, str]) -> None:
-        unread, known = faults_in(old), self._last_good.get(bearer, {})
+        unread, known = faults_in(old, bearer.kind), self._last_good.get(bearer, {})
         good = {key: old[key] if key in old and key not in unread else known.get(key, "") for key in faults}
         self._last_good[bearer] = {key: text for key, text in good.items() if text}
         told = []

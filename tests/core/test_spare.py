@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoscaler.core.headroom import measure
+from autoscaler.core.replicas import measure
 from autoscaler.core.spare import Count, Extent, Ladder, Linear, Share, Size, read_ladder, read_linear, read_size
 from tests import builders
 

@@ -141,5 +141,5 @@ def test_a_window_is_a_value_too() -> None:
     ],
 )
 def test_what_is_wrong_is_told(key: Key, text: str, told: str) -> None:
-    (fault,) = faults_in({key: text, "other": "x"}).values()
+    (fault,) = faults_in({key: text, "other": "x"}, "Deployment").values()
     assert told in fault
