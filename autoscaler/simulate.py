@@ -27,6 +27,7 @@ from autoscaler.core.decision import Decision
 from autoscaler.core.model import GroupName, NodeGroup, Zone
 from autoscaler.core.planner import plan
 from autoscaler.core.policy import PolicyError, Tiers
+from autoscaler.core.reserve import Headroom
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.pools import pools_of
 from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
@@ -38,6 +39,8 @@ from autoscaler.kubernetes.offline import ClusterObjects, read_cluster
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
+from autoscaler.kubernetes.reserve_config import CONFIG_MAP as HEADROOM_CONFIG_MAP
+from autoscaler.kubernetes.reserve_config import parse_headroom
 from autoscaler.kubernetes.scheduler_config import SchedulerConfigError, parse_scheduler_config
 from autoscaler.kubernetes.yaml_text import YamlFault, load_documents, one_line
 
@@ -81,7 +84,7 @@ class Simulation:
         groups = self._groups()
         at = self._inputs.at or self._newest()
         policy = to_policy(self._config, self._tiers(cluster))
-        scale_down = self._operator_policy(cluster).join(policy.scale_down)
+        operator = self._operator_policy(cluster)
         return Snapshot(
             at=at,
             pods=cluster.pods,
@@ -89,10 +92,12 @@ class Simulation:
             groups=groups,
             daemonsets=cluster.daemonsets,
             namespaces=cluster.namespaces,
+            annotated=cluster.annotated,
+            reserve=replace(operator.reserve, headroom=(*operator.reserve.headroom, *self._headroom(cluster))),
             storage=cluster.storage,
             workloads=cluster.workloads,
             pdbs=cluster.budgets,
-            policy=replace(policy, await_scheduler=False, scale_down=scale_down),
+            policy=replace(policy, await_scheduler=False, scale_down=operator.join(policy.scale_down)),
             schedulers=self._schedulers(cluster),
             memory=self._dry(groups, at),
         )
@@ -157,6 +162,16 @@ class Simulation:
         except PolicyError as error:
             self.warnings.append(f"ConfigMap {found.namespace}/{found.name}: {error}; it is left out")
             return OperatorPolicy()
+
+    def _headroom(self, cluster: ClusterObjects) -> tuple[Headroom, ...]:
+        found = cluster.config_map(self._config.namespace, HEADROOM_CONFIG_MAP)
+        if found is None:
+            return ()
+        try:
+            return parse_headroom(found.data)
+        except PolicyError as error:
+            self.warnings.append(f"ConfigMap {found.namespace}/{found.name}: {error}; it is left out")
+            return ()
 
     def _schedulers(self, cluster: ClusterObjects) -> Schedulers:
         """Read the schedulers' configuration, which must be right. Raises InputError."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.result import Result
 
-BENCHES = ("reaction", "fallback", "idle", "pack", "plan", "mix", "scaledown", "sync", "memory", "returns")
+BENCHES = ("reaction", "fallback", "idle", "pack", "plan", "mix", "policy", "scaledown", "sync", "memory", "returns")
 QUICK = ("pack", "plan", "mix", "scaledown", "memory", "fallback")  # seconds, not minutes
 
 

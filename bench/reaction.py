@@ -27,7 +27,7 @@ ZONES = ("eu-west-3a", "eu-west-3b", "eu-west-3c")
 BORN = "2026-01-01T12:00:00Z"
 
 
-def _node(number: int) -> dict[str, Any]:
+def node_object(number: int) -> dict[str, Any]:
     name, zone = f"node-{number:04d}", ZONES[number % 3]
     amounts = {"cpu": "4", "memory": "16Gi", "pods": "58"}
     return {
@@ -52,7 +52,7 @@ def _node(number: int) -> dict[str, Any]:
     }
 
 
-def _pod(number: int, shape: int) -> dict[str, Any]:
+def pod_object(number: int, shape: int) -> dict[str, Any]:
     requests = {"cpu": "120m", "memory": f"{256 + shape}Mi"}
     return {
         "apiVersion": "v1",
@@ -77,8 +77,8 @@ def _pod(number: int, shape: int) -> dict[str, Any]:
 def measure(trials: int = TRIALS) -> list[float]:
     """Return the seconds of each trial."""
     chance = random.Random(SEED)
-    objects = [_node(number) for number in range(NODES)]
-    objects += [_pod(number, chance.randrange(SHAPES)) for number in range(PODS)]
+    objects = [node_object(number) for number in range(NODES)]
+    objects += [pod_object(number, chance.randrange(SHAPES)) for number in range(PODS)]
     delays = Delays(boot=0.3)
     found = []
     with EmulatedWorld.start(WorldOptions(aws=EmulatorConfig(delays=delays))) as world:

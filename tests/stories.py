@@ -19,6 +19,7 @@ from autoscaler.config.values import read_conditions
 from autoscaler.core.decision import Decision, Drain, Objection
 from autoscaler.core.duration import parse_duration
 from autoscaler.core.model import (
+    HOSTNAME_LABEL,
     ZONE_LABEL,
     CapacityPool,
     Instance,
@@ -43,14 +44,15 @@ from autoscaler.core.scaledown.policy import ScaleDownPolicy
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.scaleup.pools import pools_of
 from autoscaler.core.snapshot import DaemonSet, Snapshot
-from autoscaler.core.workload import PodDisruptionBudget
 from autoscaler.kubernetes.policy_config import parse_policy
 from tests import builders
 from tests.builders import NOW
 from tests.preferring import read_preferences
+from tests.surroundings import read_annotated, read_pdb, read_workload
 
 REGION = "eu-west-3"
-WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned", "unmet"}
+WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned", "unmet",
+         "causes"}  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -114,8 +116,10 @@ def _read_story(row: Row, topic: str) -> Story:
         pods=tuple(pods),
         daemonsets=tuple(_read_daemonset(one) for one in top.take("daemonsets", [])),
         policy=_read_flags(top.take("flags", {})),
-        pdbs=tuple(_read_pdb(one) for one in top.take("pdbs", [])),
-        workloads=tuple(builders.workload(**one) for one in top.take("workloads", [])),
+        pdbs=tuple(read_pdb(one) for one in top.take("pdbs", [])),
+        workloads=tuple(read_workload(one) for one in top.take("workloads", [])),
+        annotated=read_annotated(top.take("annotated", {})),
+        reserve=parse_policy(yaml.safe_dump(top.take("reserve", {}))).reserve,
         scale_down=_read_memory(top.take("memory"), at),
     )
     then = top.take("then")
@@ -191,7 +195,7 @@ def _read_group(row: Row, at: datetime, memory: CapacityMemory) -> tuple[NodeGro
 
 def _spec_fields(top: _Row) -> Row:
     return top.fields(
-        cpu=str, memory=str, tolerates=str, host_port=int, needs=dict, priority=int, scheduler=str,
+        cpu=str, memory=str, tolerates=str, host_port=int, needs=dict, priority=int, priority_class=str, scheduler=str,
         zone=lambda short: str(zone(short)), extra=lambda row: {key: str(amount) for key, amount in row.items()},
         local_volumes=tuple, restart_policy=str, images=tuple,
         gates=tuple, unknowns=tuple, claims=tuple, resource_claims=bool, inline_disks=tuple,
@@ -200,6 +204,7 @@ def _spec_fields(top: _Row) -> Row:
         spread=lambda key: (SpreadConstraint(key, 1, True, None),),
         affinity=lambda key: (PodTerm(key, None),),
         anti_affinity=lambda key: (PodTerm(key, None),),
+        lonely=lambda app: (PodTerm(HOSTNAME_LABEL, LabelSelector((Requirement("app", "In", (app,)),))),),
         tolerations=lambda rows: tuple(Toleration(**one) for one in rows),
     ) | read_preferences(top.take("prefers", {}))  # fmt: skip
 
@@ -207,6 +212,8 @@ def _spec_fields(top: _Row) -> Row:
 def _spec(fields: Row) -> Any:
     if "selector" in fields:
         fields["node_selector"] = fields.pop("selector")
+    if "lonely" in fields:
+        fields["anti_affinity"] = fields.pop("lonely")
     if "zones" in fields:
         fields["node_terms"] = (NodeTerm((Requirement(ZONE_LABEL, "In", fields.pop("zones")),)),)
     return builders.spec(**fields)
@@ -299,20 +306,6 @@ def _flag(defaults: object, key: str, value: Any) -> Any:
     return kind(value) if kind in (frozenset, tuple) else value
 
 
-def _read_pdb(row: Row) -> PodDisruptionBudget:
-    top = _Row(row, "pdb")
-    selects = top.take("selects")
-    wanted = None if selects is None else tuple(Requirement(key, "In", (value,)) for key, value in selects.items())
-    made = PodDisruptionBudget(
-        namespace=top.take("namespace", "shop"),
-        name=top.take("name"),
-        selector=None if wanted is None else LabelSelector(wanted),
-        disruptions_allowed=top.take("allows", 0),
-    )
-    top.done()
-    return made
-
-
 def _read_memory(row: Row | None, at: datetime) -> ScaleDownMemory | None:
     """Ages by node or group; `blocked` is what is left."""
     if row is None:
@@ -327,6 +320,8 @@ def _read_memory(row: Row | None, at: datetime) -> ScaleDownMemory | None:
 def told(decision: Decision, then: Mapping[str, Any]) -> Mapping[str, Any]:
     """Write the decision in the words of `then`, as far as `then` asks."""
     found: dict[str, Any] = {"launches": _launches(decision, then.get("launches", {}))}
+    if "causes" in then:
+        found["causes"] = {str(one.cause): [key.name for key in one.pods] for one in decision.launches}
     if "verdicts" in then:
         found["verdicts"] = {key: _verdict(decision, key) for key in then["verdicts"]}
     if "objections" in then:

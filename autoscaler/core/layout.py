@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from autoscaler.core.headroom import Virtual, make_virtual
 from autoscaler.core.index import Index
+from autoscaler.core.menu import Menus
 from autoscaler.core.model import GroupName, Pod
 from autoscaler.core.scaledown.reservations import reserve_places
 from autoscaler.core.scaleup.attachments import limit_attachments
@@ -33,6 +35,7 @@ from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.topology import build_topology
 from autoscaler.core.scheduling.volumes import Volumes
 from autoscaler.core.snapshot import Snapshot
+from autoscaler.core.tuning import Tunings
 
 REVISIONS = 4  # a plan that still opens what it did not foresee stands: the next pass sees those nodes
 Wanted = list[tuple[PodClass, list[Pod]]]  # pods without a place on what there is, in buying order
@@ -49,6 +52,8 @@ class Layout:
     market: Market
     buyer: Buyer
     housing: Housing
+    menus: Menus
+    virtual: Virtual
     wanted: Wanted = field(default_factory=list)
     gathering: Gathering | None = None  # None: no preference looks at this plan
 
@@ -150,8 +155,11 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     candidates = choose_candidates(snapshot, index.census.pending)
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
     profiles, namespaces = Profiles(snapshot.schedulers), Namespaces(snapshot.namespaces)
-    classes, dimensions = classify(candidates.pods, volumes, profiles, namespaces)
     tiers = tiers_of(snapshot)
+    menus = Menus(snapshot.groups, tiers, Tunings(snapshot.workloads, snapshot.annotated), snapshot.at)
+    virtual = make_virtual(snapshot, index)
+    pods = [*candidates.pods, *virtual.pods]
+    classes, dimensions = classify(pods, volumes, profiles, namespaces, menus)
 
     def rank(group: GroupName) -> tuple[int, str]:
         return -(tiers[group] or 0), group
@@ -159,10 +167,11 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     shelves = Shelves(
         snapshot=snapshot,
         index=index,
-        templates=build_templates(index, snapshot.policy),
+        templates=build_templates(index, snapshot.policy, tells_groups=virtual.tells_groups),
         overheads=Overheads(snapshot.daemonsets, snapshot.policy),
         dimensions=dimensions,
         rank=rank,
+        tells_groups=virtual.tells_groups,
     )
     stock = take_stock(shelves)
     reserve_places(stock, shelves)
@@ -180,6 +189,8 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
         market=market,
         housing=Housing(stock, topology, questions),
         buyer=Buyer(market, dimensions, snapshot.policy, topology),
+        menus=menus,
+        virtual=virtual,
     )
     layout.housing.fill(ordered)
     _buy(layout, ordered)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from autoscaler.core.decision import Decision, Launch, Removal, Verdict
+from autoscaler.core.decision import Cause, Decision, Launch, Removal, Verdict
+from autoscaler.core.headroom import cause_of
 from autoscaler.core.layout import Layout, lay_out
 from autoscaler.core.model import Offering, Pod, PodKey, keys_of
 from autoscaler.core.scaledown.removal import Removals, choose_removals
@@ -33,10 +34,11 @@ def plan(snapshot: Snapshot) -> Decision:
     for order in put_off:
         for pod in order.pods:
             del bought[pod.uid]
-    moments = (layout.candidates.delay_ends, stock.deadline)
+    moments = (layout.candidates.delay_ends, stock.deadline, layout.menus.soonest, layout.virtual.next_at)
     judge = Judge(layout.market, buyer)
     keys: dict[str, PodKey] = {}  # by uid; made once, as many new tuples wake the garbage collector
-    for one in layout.classes:
+    real = [one for one in layout.classes if not one.is_virtual]
+    for one in real:
         made = keys_of(one.pods)
         keys.update(zip([pod.uid for pod in one.pods], made, strict=True))
         verdicts.update(zip(made, judge.verdicts(one, housed, bought), strict=True))
@@ -52,7 +54,7 @@ def plan(snapshot: Snapshot) -> Decision:
         launches=launches,
         verdicts=verdicts,
         removals=tuple(sorted(removals, key=lambda one: (one.group, one.instance))),
-        undecided=bool(buyer.purchase.held or put_off),
+        undecided=any(id(one) in buyer.purchase.held for one in real) or any(order.pods for order in put_off),
         next_at=min((moment for moment in (*moments, leaving.next_at) if moment is not None), default=None),
         drains=leaving.drains,
         kept=leaving.kept,
@@ -79,27 +81,37 @@ def replacements(leaving: Removals, snapshot: Snapshot) -> tuple[Launch, ...]:
 
 
 def assign(layout: Layout, surplus: Mapping[Offering, int]) -> tuple[dict[str, Offer], list[Order]]:
-    """Tell which pod goes to which offering, and sum the orders up by offering."""
+    """Tell which pod goes to which offering, and sum the orders up by offering and cause."""
     offers = layout.purchase.offers
-    nodes: dict[Offering, int] = dict.fromkeys(surplus, 0)
-    pods_of: dict[Offering, list[Pod]] = {offering: [] for offering in surplus}
+    keys = [(offering, Cause.PENDING) for offering in surplus]
+    nodes = dict.fromkeys(keys, 0)
+    pods_of: dict[tuple[Offering, Cause], list[Pod]] = {key: [] for key in keys}
     bought: dict[str, Offer] = {}
     for run, contents in layout.runs():
-        nodes[run.offering] = nodes.get(run.offering, 0) + run.nodes
-        members = pods_of.setdefault(run.offering, [])
-        for taken in contents:
-            members += taken
-            bought.update(dict.fromkeys([pod.uid for pod in taken], offers[run.offering]))
+        cause = cause_of(one.pods[0] for one, _ in run.contents)
+        key = run.offering, cause
+        nodes[key] = nodes.get(key, 0) + run.nodes
+        members = pods_of.setdefault(key, [])
+        for (one, _), taken in zip(run.contents, contents, strict=True):
+            if not one.is_virtual:
+                members += taken
+                bought.update(dict.fromkeys([pod.uid for pod in taken], offers[run.offering]))
     orders = [
         Order(
             offer=offers[offering],
-            nodes=count + surplus.get(offering, 0),
-            surplus=surplus.get(offering, 0),
-            pods=tuple(pods_of[offering]),
+            nodes=count + (surplus.get(offering, 0) if cause is Cause.PENDING else 0),
+            surplus=surplus.get(offering, 0) if cause is Cause.PENDING else 0,
+            pods=tuple(pods_of[offering, cause]),
+            cause=cause,
         )
-        for offering, count in nodes.items()
+        for (offering, cause), count in nodes.items()
     ]
-    return bought, sorted(orders, key=lambda o: (-o.offer.tier, o.offer.offering.group, o.offer.offering.zone or ""))
+    return bought, sorted(orders, key=_rank)
+
+
+def _rank(order: Order) -> tuple[object, ...]:
+    offer = order.offer
+    return -offer.tier, offer.offering.group, offer.offering.zone or "", list(Cause).index(order.cause)
 
 
 def admit(orders: Sequence[Order], snapshot: Snapshot) -> tuple[list[Order], list[Order]]:

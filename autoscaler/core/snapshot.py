@@ -16,10 +16,12 @@ from autoscaler.core.decision import Objection
 from autoscaler.core.model import NO_LABELS, Labels, Node, NodeGroup, Pod, Uid
 from autoscaler.core.podspec import PodSpec
 from autoscaler.core.policy import Policy
+from autoscaler.core.reserve import Reserve
 from autoscaler.core.scaledown.memory import ScaleDownMemory
 from autoscaler.core.scaleup.capacity import CapacityMemory
 from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.storage import Storage
+from autoscaler.core.tuning import Annotated
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 
 
@@ -54,7 +56,7 @@ class Snapshot:
     `census` is the count of `pods`, where somebody keeps one; without it the
     pass counts them itself. `workloads` may lack whole kinds. `breakers` are
     the health gates that are open for reasons that this world does not show.
-    `scale_down` is None where nothing is remembered, as offline.
+    `reserve` is what an operator wants spare. `scale_down` is None where nothing is remembered, as offline.
     """
 
     at: datetime
@@ -67,6 +69,8 @@ class Snapshot:
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
     workloads: Sequence[Workload] = ()
     pdbs: Sequence[PodDisruptionBudget] = ()
+    annotated: Annotated = field(default_factory=Annotated)
+    reserve: Reserve = field(default_factory=Reserve)
     storage: Storage = field(default_factory=Storage)
     policy: Policy = field(default_factory=Policy)
     schedulers: Schedulers = NO_SCHEDULERS

@@ -56,7 +56,7 @@ class _Teller:
 
     def tell(self, one: PodClass | Pod, spot: Spot, pods: Iterable[Pod]) -> None:
         raised = tuple(dict.fromkeys(found.objection for found in unmet(one, spot, self._gathering)))
-        for pod in pods if raised else ():
+        for pod in pods if raised and not (isinstance(one, PodClass) and one.is_virtual) else ():
             verdict = self._verdicts[pod.key]
             if verdict.outcome in PLACED:
                 key = (id(verdict), raised)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
 
 import anyio
 import anyio.abc
@@ -21,27 +21,43 @@ import structlog
 from autoscaler.core.census import Census, CensusTaker
 from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.policy import PolicyError, Tiers
+from autoscaler.core.reserve import Headroom, Reserve
 from autoscaler.core.schedulers import NO_SCHEDULERS, Schedulers
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.storage import Claim, ClaimKey, Storage
+from autoscaler.core.tuning import Annotated, Bearer
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes import kinds
 from autoscaler.kubernetes.cache import Kind, Pace, Reflector
-from autoscaler.kubernetes.convert import Interner, MalformedObjectError, PriorityClass, parse_priorities
+from autoscaler.kubernetes.convert import Interner, MalformedObjectError, Namespace, PriorityClass, parse_priorities
 from autoscaler.kubernetes.draining.residents import Residents
 from autoscaler.kubernetes.kinds import ConfigMap
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
+from autoscaler.kubernetes.reserve_config import CONFIG_MAP as HEADROOM_CONFIG_MAP
+from autoscaler.kubernetes.reserve_config import parse_headroom
 from autoscaler.kubernetes.storage import to_storage
 from autoscaler.kubernetes.transport import Api
+from autoscaler.kubernetes.tuned import Tuned
 
 log = structlog.get_logger()
 
 PRIORITY_CONFIG_MAP = "cluster-autoscaler-priority-expander"
 CONFIG_INVALID = "PriorityConfigMapInvalid"  # the event reason of cluster-autoscaler
 POLICY_INVALID = "PolicyConfigMapInvalid"
+HEADROOM_INVALID = "HeadroomConfigMapInvalid"
 _SWEEP_SECONDS = 60.0
+
+
+class _Annotated(Protocol):
+    @property
+    def annotations(self) -> Labels: ...
+
+
+class _NamedAnnotated(_Annotated, Protocol):
+    @property
+    def name(self) -> str: ...
 
 
 class ConfigFault(NamedTuple):
@@ -77,6 +93,7 @@ class ClusterView:
     nodes: tuple[Node, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    annotated: Annotated = field(default_factory=Annotated)
     priority_classes: tuple[PriorityClass, ...] = ()
     workloads: Mapping[Uid, Workload] = field(default_factory=dict)
     budgets: tuple[PodDisruptionBudget, ...] = ()
@@ -84,6 +101,7 @@ class ClusterView:
     schedulers: Schedulers = NO_SCHEDULERS
     tiers: Tiers = field(default_factory=Tiers)
     operator: OperatorPolicy = field(default_factory=OperatorPolicy)
+    reserve: Reserve = field(default_factory=Reserve)
     faults: tuple[ConfigFault, ...] = ()
     unreadable: tuple[MalformedObjectError, ...] = ()
 
@@ -99,7 +117,10 @@ class ClusterCache:
         self.operator = OperatorPolicy()
         self.policy_fault: ConfigFault | None = None
         self._good_policy: OperatorPolicy | None = None
+        self.headroom: tuple[Headroom, ...] = ()
+        self.headroom_fault: ConfigFault | None = None
         self._settings = settings
+        self.tuned = Tuned()
         self._census = CensusTaker(settings.expendable_cutoff)
         self.residents = Residents(self._everyone)
         self._interner = interner = Interner()
@@ -108,15 +129,17 @@ class ClusterCache:
         self.pods = Reflector(api, kinds.pods(interner), pace, self._pod_changed)
         self.nodes = Reflector(api, kinds.NODES, pace, self._node_changed)
         self.daemonsets = Reflector(api, kinds.daemonsets(interner), pace, self._daemonset_changed)
-        self.namespaces = Reflector(api, kinds.namespaces(interner), pace, self._value_changed)
-        self.priority_classes = Reflector(api, kinds.PRIORITY_CLASSES, pace, self._value_changed)
+        self.namespaces = Reflector(api, kinds.namespaces(interner), pace, self._namespace_changed)
+        self.priority_classes = Reflector(api, kinds.PRIORITY_CLASSES, pace, self._class_changed)
         config = kinds.config_map(settings.namespace, settings.priority_config_map)
         self.config_maps = Reflector(api, config, pace, self._config_changed)
         policy = kinds.config_map(settings.namespace, POLICY_CONFIG_MAP)
         self.policies = Reflector(api, policy, pace, self._policy_changed)
+        headroom = kinds.config_map(settings.namespace, HEADROOM_CONFIG_MAP)
+        self.headrooms = Reflector(api, headroom, pace, self._headroom_changed)
         self.budgets = Reflector(api, kinds.BUDGETS, pace, self._follower_changed)
         self.workloads = tuple(
-            Reflector(api, self._workloads(kind, interner), pace, self._follower_changed) for kind in kinds.WORKLOADS
+            Reflector(api, self._workloads(kind, interner), pace, self._workload_changed) for kind in kinds.WORKLOADS
         )
         self.storage = tuple(Reflector(api, kind, pace, self._value_changed) for kind in kinds.STORAGE)
         services = [kinds.SERVICES] if settings.schedulers.derives_selectors else []
@@ -135,7 +158,7 @@ class ClusterCache:
         """Yield every reflector, for status and metrics."""
         yield from (self.pods, self.nodes, self.daemonsets)
         yield from (self.namespaces, self.priority_classes, self.config_maps)
-        yield from (self.policies, self.budgets)
+        yield from (self.policies, self.headrooms, self.budgets)
         yield from self.workloads
         yield from self.storage
         yield from self.services
@@ -165,6 +188,11 @@ class ClusterCache:
             nodes=tuple(self.nodes.objects.values()),
             daemonsets=tuple(self.daemonsets.objects.values()),
             namespaces={each.name: each.labels for each in self.namespaces.objects.values()},
+            annotated=Annotated(
+                namespaces=_annotated(self.namespaces.objects.values()),
+                priority_classes=_annotated(self.priority_classes.objects.values()),
+                last_good=self.tuned.last_good,
+            ),
             priority_classes=tuple(self.priority_classes.objects.values()),
             workloads=workloads,
             budgets=tuple(self.budgets.objects.values()),
@@ -172,7 +200,8 @@ class ClusterCache:
             schedulers=self._settings.schedulers.knowing(services, workloads.values()),
             tiers=self.tiers,
             operator=self.operator,
-            faults=tuple(fault for fault in (self.config_fault, self.policy_fault) if fault),
+            reserve=replace(self.operator.reserve, headroom=(*self.operator.reserve.headroom, *self.headroom)),
+            faults=tuple(one for one in (self.config_fault, self.policy_fault, self.headroom_fault) if one),
             unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),
         )
 
@@ -216,6 +245,8 @@ class ClusterCache:
     def _pod_changed(self, before: Pod | None, after: Pod | None) -> None:
         self._census.change(before, after)
         self.residents.change(before, after)
+        if (pod := after or before) is not None and pod.annotations:
+            self._tuned_changed(Bearer("Pod", pod.namespace, pod.name), pod.uid, before, after)
         if after is None:
             relevant = before is not None
         elif before is None:
@@ -237,6 +268,28 @@ class ClusterCache:
     def _value_changed(self, before: object, after: object) -> None:
         if before != after:
             self._wake()
+
+    def _namespace_changed(self, before: Namespace | None, after: Namespace | None) -> None:
+        if (one := after or before) is not None:
+            self._tuned_changed(Bearer("Namespace", "", one.name), one.uid, before, after)
+        self._value_changed(before, after)
+
+    def _class_changed(self, before: PriorityClass | None, after: PriorityClass | None) -> None:
+        if (one := after or before) is not None:
+            self._tuned_changed(Bearer("PriorityClass", "", one.name), one.uid, before, after)
+        self._value_changed(before, after)
+
+    def _workload_changed(self, before: Workload | None, after: Workload | None) -> None:
+        """A wish of an application is obeyed at once; replicas follow the pods as they come and go."""
+        one = after or before
+        if one is not None and self._tuned_changed(Bearer(one.kind, one.namespace, one.name), one.uid, before, after):
+            self._wake()
+        else:
+            self._follower_changed(before, after)
+
+    def _tuned_changed(self, bearer: Bearer, uid: str, before: _Annotated | None, after: _Annotated | None) -> bool:
+        old, new = (one.annotations if one is not None else None for one in (before, after))
+        return self.tuned.change(bearer, uid, old, new)
 
     def _follower_changed(self, before: object, after: object) -> None:
         """What follows the pods as they come and go: budgets' allowances, numbers of replicas."""
@@ -278,6 +331,24 @@ class ClusterCache:
             self.policy_fault = ConfigFault(known.namespace, known.name, known.uid, POLICY_INVALID, detail)
             log.warning("policy.invalid", config_map=known.name, fault=detail)
         self._wake()
+
+    def _headroom_changed(self, before: ConfigMap | None, after: ConfigMap | None) -> None:
+        """Take over new headroom; a deleted one is none. One that cannot be read leaves the last good one."""
+        known = after or before
+        if before == after or known is None or known.name != HEADROOM_CONFIG_MAP:
+            return
+        self.headroom_fault = None
+        try:
+            self.headroom = parse_headroom(after.data) if after is not None else ()
+        except PolicyError as error:
+            detail = f"{error}; {'the last good one stays' if self.headroom else 'there is none'}"
+            self.headroom_fault = ConfigFault(known.namespace, known.name, known.uid, HEADROOM_INVALID, detail)
+            log.warning("headroom.invalid", config_map=known.name, fault=detail)
+        self._wake()
+
+
+def _annotated(objects: Iterable[_NamedAnnotated]) -> dict[str, Labels]:
+    return {one.name: one.annotations for one in objects if one.annotations}
 
 
 def _read_tiers(config: ConfigMap | None) -> Tiers:

@@ -12,8 +12,9 @@ import re
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from autoscaler.core.model import InstanceId, Node, NodeName, Phase, Pod, Uid
+from autoscaler.core.model import NO_LABELS, InstanceId, Labels, Node, NodeName, Phase, Pod, Uid
 from autoscaler.core.podspec import Effect, Taint, Toleration
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.resources import Resources
@@ -36,6 +37,7 @@ from autoscaler.kubernetes.wire import (
     WireDaemonSet,
     WireMeta,
     WireNode,
+    WireObject,
     WirePod,
     WirePodStatus,
     WirePriorityClass,
@@ -48,6 +50,7 @@ __all__ = [
     "NO_PRIORITY_CLASSES",
     "Interner",
     "MalformedObjectError",
+    "Namespace",
     "PriorityClass",
     "PriorityClasses",
     "effective_requests",
@@ -55,6 +58,7 @@ __all__ = [
     "require_name",
     "to_budget",
     "to_daemonset",
+    "to_namespace",
     "to_node",
     "to_pod",
     "to_priority_class",
@@ -86,6 +90,15 @@ class MalformedObjectError(AutoscalerError):
         self.kind = kind
         self.key = key
         self.fault = fault
+
+
+class Namespace(NamedTuple):
+    """A namespace, its labels, and those of its annotations that the product reads."""
+
+    name: str
+    labels: Labels
+    annotations: Labels = NO_LABELS
+    uid: str = ""
 
 
 def key_of(meta: WireMeta) -> str:
@@ -203,6 +216,12 @@ def to_budget(wire: WireBudget) -> PodDisruptionBudget:
     )
 
 
+def to_namespace(wire: WireObject, interner: Interner) -> Namespace:
+    """Convert the metadata of a namespace."""
+    meta = wire.metadata
+    return Namespace(meta.name, interner.labels(meta.labels), interner.annotations(meta.annotations), meta.uid)
+
+
 def to_priority_class(wire: WirePriorityClass) -> PriorityClass:
     """Convert a PriorityClass. Raises MalformedObjectError."""
     require_name("PriorityClass", wire.metadata)
@@ -211,6 +230,8 @@ def to_priority_class(wire: WirePriorityClass) -> PriorityClass:
         value=wire.value,
         is_default=bool(wire.global_default),
         can_preempt=wire.preemption_policy != "Never",
+        annotations=freeze_labels(kept_annotations(wire.metadata.annotations)),
+        uid=wire.metadata.uid,
     )
 
 

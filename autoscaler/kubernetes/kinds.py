@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from autoscaler.core.model import Labels, Node, Pod, Uid
+from autoscaler.core.model import Node, Pod, Uid
 from autoscaler.core.schedulers import Service
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.cache import Kind
 from autoscaler.kubernetes.convert import (
     Interner,
+    Namespace,
     PriorityClass,
     to_budget,
     to_daemonset,
+    to_namespace,
     to_node,
     to_pod,
     to_priority_class,
@@ -45,13 +47,6 @@ WORKLOADS = {
     "CronJob": "/apis/batch/v1/cronjobs",
     "ReplicationController": "/api/v1/replicationcontrollers",
 }
-
-
-class Namespace(NamedTuple):
-    """A namespace and its labels."""
-
-    name: str
-    labels: Labels
 
 
 class ConfigMap(NamedTuple):
@@ -96,12 +91,12 @@ def daemonsets(interner: Interner) -> Kind[WireDaemonSet, DaemonSet]:
 
 
 def namespaces(interner: Interner) -> Kind[WireObject, Namespace]:
-    """Namespaces, of which the labels matter."""
+    """Namespaces, by their metadata."""
     return Kind(
         name="Namespace",
         path="/api/v1/namespaces",
         wire=WireObject,
-        convert=lambda wire: Namespace(wire.metadata.name, interner.labels(wire.metadata.labels)),
+        convert=lambda wire: to_namespace(wire, interner),
         metadata_only=True,
         optional=True,
     )

@@ -19,6 +19,7 @@ from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.schedulers import Service
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.storage import Storage
+from autoscaler.core.tuning import Annotated
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.codec import read_identity
 from autoscaler.kubernetes.convert import (
@@ -29,6 +30,7 @@ from autoscaler.kubernetes.convert import (
     key_of,
     to_budget,
     to_daemonset,
+    to_namespace,
     to_node,
     to_pod,
     to_priority_class,
@@ -98,6 +100,7 @@ class ClusterObjects:
     nodes: tuple[Node, ...] = ()
     daemonsets: tuple[DaemonSet, ...] = ()
     namespaces: Mapping[str, Labels] = field(default_factory=dict)
+    annotated: Annotated = field(default_factory=Annotated)
     config_maps: tuple[ConfigMap, ...] = ()
     priority_classes: tuple[PriorityClass, ...] = ()
     workloads: tuple[Workload, ...] = ()
@@ -157,11 +160,16 @@ class _Convert(Protocol):
 def _to_cluster(convert: _Convert) -> ClusterObjects:
     classes = convert("PriorityClass", to_priority_class)
     interner = Interner(PriorityClasses(classes))
+    namespaces = convert("Namespace", lambda wire: to_namespace(wire, interner))
     return ClusterObjects(
         pods=convert("Pod", lambda wire: to_pod(wire, interner)),
         nodes=convert("Node", to_node),
         daemonsets=convert("DaemonSet", lambda wire: to_daemonset(wire, interner)),
-        namespaces=dict(convert("Namespace", lambda wire: (wire.metadata.name, interner.labels(wire.metadata.labels)))),
+        namespaces={each.name: each.labels for each in namespaces},
+        annotated=Annotated(
+            namespaces={each.name: each.annotations for each in namespaces},
+            priority_classes={each.name: each.annotations for each in classes},
+        ),
         config_maps=convert("ConfigMap", _to_config_map),
         priority_classes=classes,
         workloads=tuple(one for kind in _WORKLOADS for one in convert(kind, _workload_of(kind, interner))),

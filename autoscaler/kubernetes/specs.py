@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
+from autoscaler.core.model import NO_LABELS, Labels
 from autoscaler.core.podspec import (
     ClaimRef,
     HostPort,
@@ -54,12 +55,14 @@ _POLICIES = {"Honor": True, "Ignore": False}
 
 @dataclass(frozen=True, slots=True)
 class PriorityClass:
-    """A PriorityClass, as far as it says what admission would write into a pod."""
+    """A PriorityClass: what admission would write into a pod, and the annotations that the product reads."""
 
     name: str
     value: int
     is_default: bool = False
     can_preempt: bool = True
+    annotations: Labels = field(default_factory=lambda: NO_LABELS)
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class Sight:
             unreadable_nodes=sum(error.kind == "Node" for error in view.unreadable),
             daemonsets=view.daemonsets,
             namespaces=view.namespaces,
+            annotated=view.annotated,
+            reserve=view.reserve,
             storage=view.storage,
             workloads=tuple(view.workloads.values()),
             pdbs=view.budgets,

@@ -19,6 +19,7 @@ from autoscaler.core.model import GroupFault, GroupName, NodeGroup
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
+from autoscaler.kubernetes.tuned import ANNOTATION_INVALID, AnnotationFault
 from autoscaler.loop.board import Board
 from autoscaler.metrics import Metrics, series
 from autoscaler.publish.drains import DrainTeller
@@ -29,6 +30,8 @@ from autoscaler.publish.publisher import Publisher
 from autoscaler.publish.report import PassReport, WaveReport
 
 log = structlog.get_logger()
+
+MOST_FAULTS = 100  # events about annotations in a pass; a template's mistake is on all of its pods
 
 
 @dataclass(kw_only=True)
@@ -46,6 +49,7 @@ class Speaker:
     _reasons: tuple[str, ...] = ()
     _faults: Mapping[str, ConfigFault | None] = field(default_factory=dict)
     _tags: frozenset[tuple[GroupName, GroupFault]] = frozenset()
+    _annotations: frozenset[AnnotationFault] = frozenset()
 
     async def wave(self, report: WaveReport) -> None:
         """Tell of one wave; fifty thousand waiting pods take a moment, which the caches must not wait for."""
@@ -65,7 +69,11 @@ class Speaker:
             self.board.take(report)
         self.record(self.drains.gates(report.last.decision))
         cluster = self.cluster
-        faults = {"priorities": cluster.config_fault, "policy": cluster.policy_fault}
+        faults = {
+            "priorities": cluster.config_fault,
+            "policy": cluster.policy_fault,
+            "headroom": cluster.headroom_fault,
+        }
         for kind, fault in faults.items():
             if fault is not None:
                 if fault != self._faults.get(kind):
@@ -73,7 +81,18 @@ class Speaker:
                 about = EventAnchor("ConfigMap", fault.namespace, fault.name, fault.uid)
                 self.record((event(about, WARNING, fault.reason, fault.detail),))
         self._faults = faults
+        self._tell_annotations()
         self._count_tags(report.last.snapshot.groups)
+
+    def _tell_annotations(self) -> None:
+        """Tell, on the object itself, which annotation of an application cannot be read."""
+        faults = frozenset(self.cluster.tuned.faults.values())
+        for _ in faults - self._annotations:
+            self.metrics.add(series.CONFIG_FAULTS, kind="annotation")
+        self._annotations = faults
+        for one in sorted(faults)[:MOST_FAULTS]:
+            about = EventAnchor(one.bearer.kind, one.bearer.namespace, one.bearer.name, one.uid)
+            self.record((event(about, WARNING, ANNOTATION_INVALID, one.detail),))
 
     def _count_tags(self, groups: Iterable[NodeGroup]) -> None:
         """Count tags that cannot be read, each once as long as it stays."""

@@ -293,7 +293,7 @@ MALFORMED_OBJECTS = Count(
 CONFIG_FAULTS = Count(
     name="priority_autoscaler_config_faults_total",
     help="Configuration that could not be used; the last good one stays",
-    labels=(_label("kind", ("priorities", "policy", "annotation", "tag", "node-group")),),
+    labels=(_label("kind", ("priorities", "policy", "headroom", "annotation", "tag", "node-group")),),
 )
 PODS = Level(
     name="priority_autoscaler_pods",

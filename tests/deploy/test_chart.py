@@ -23,6 +23,8 @@ LEAST = {"autoDiscovery": {"clusterName": "prod"}}
 BUDGET = {
     "paused": True,
     "disruption": {"cluster": "10%", "perGroup": 2, "windows": ["Mon-Fri 09:00-17:00 Europe/Paris"]},
+    "floors": [{"groups": "spot", "nodes": 6, "window": "Mon-Fri 07:30-22:00 Europe/Paris", "warmup": "10m"}],
+    "headroom": [{"perZone": True, "linear": {"coresPerReplica": 50}, "pod": {"cpu": 2, "memory": "4Gi"}}],
 }
 FILES = sorted(VALUES.glob("*.yaml"))
 each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -234,6 +236,8 @@ def test_names(release: str, values: dict[str, Any], name: str) -> None:
         ({**LEAST, "expanderPriorities": {"10": ".*"}}, "at '/expanderPriorities/10'"),
         ({**LEAST, "policy": {"pause": True}}, "at '/policy': additional properties 'pause' not allowed"),
         ({**LEAST, "policy": {"disruption": {"windows": "always"}}}, "at '/policy/disruption/windows'"),
+        ({**LEAST, "policy": {"floors": [{"groups": "spot", "nodes": "2"}]}}, "at '/policy/floors/0/nodes'"),
+        ({**LEAST, "policy": {"headroom": [{"replicas": 2}]}}, "missing property 'pod'"),
         ({**LEAST, "autoscalingGroups": [{"name": "a", "maxSize": 1}]}, "missing property 'minSize'"),
         ({**LEAST, "image": {"digest": "sha256:abc"}}, "at '/image/digest'"),
         ({**LEAST, "serviceMonitor": {"interval": "often"}}, "at '/serviceMonitor/interval'"),

@@ -13,13 +13,14 @@ from autoscaler.core.schedulers import NO_SCHEDULERS, Profile, Schedulers
 from autoscaler.kubernetes.cache import Pace
 from autoscaler.kubernetes.cluster import PRIORITY_CONFIG_MAP, ClusterCache, ClusterSettings
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
+from autoscaler.kubernetes.reserve_config import CONFIG_MAP as HEADROOM_CONFIG_MAP
 from autoscaler.kubernetes.state import STATE_CONFIG_MAP
 from autoscaler.kubernetes.transport import KubernetesSettings, connect
 from tests.deploy.chart import ROOT, VALUES, render
 
 IAM = ROOT / "deploy" / "iam"
 NOWHERE = "http://127.0.0.1:1"
-CONFIG_MAPS = {PRIORITY_CONFIG_MAP, POLICY_CONFIG_MAP}
+CONFIG_MAPS = {PRIORITY_CONFIG_MAP, POLICY_CONFIG_MAP, HEADROOM_CONFIG_MAP}
 LEAST = {"autoDiscovery": {"clusterName": "prod"}}
 EVENTS = {("", "events", "create", ""), ("", "events", "patch", "")}
 DRAINS = {

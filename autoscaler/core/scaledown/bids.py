@@ -15,7 +15,7 @@ from autoscaler.core.decision import DrainCause, Objection, Why
 from autoscaler.core.duration import format_duration
 from autoscaler.core.scaledown.cases import DISABLED_BY_US, Case
 from autoscaler.core.scaledown.gates import Gates, cooldown
-from autoscaler.core.scaledown.wishes import min_age, refuses_disruption, wants_on_demand
+from autoscaler.core.scaledown.wishes import TuningOf, min_age, next_window, refuses_disruption
 from autoscaler.core.scaleup.stock import BEING_DELETED_TAINT
 from autoscaler.core.snapshot import Snapshot
 
@@ -35,6 +35,7 @@ class Bidding:
 
     snapshot: Snapshot
     gates: Gates
+    tuning_of: TuningOf
     bids: list[Bid] = field(default_factory=list)
     against: dict[str, list[Objection]] = field(default_factory=dict)
     next_at: datetime | None = None
@@ -61,16 +62,18 @@ class Bidding:
         is_young = flag is None or self.snapshot.at - case.node.created < flag
         return not is_young or self.offer_return(case, is_sure=False)
 
-    def offer_return(self, case: Case, *, is_sure: bool = True) -> bool:
-        """Let an on-demand node bid for the return to spot; tell whether it may. Unless `is_sure`, it only tells."""
+    def offer_return(self, case: Case, *, is_sure: bool = True, unwilling: str = "") -> bool:
+        """Let an on-demand node bid for the return to spot; tell whether it may. Unless `is_sure`, it only tells.
+
+        `unwilling` says which of its pods wants no spot node, and why.
+        """
         policy, at = self.snapshot.policy.scale_down, self.snapshot.at
         excused = DISABLED_BY_US in case.node.annotations
         reasons = [one for one in case.standing if not (excused and one.why is Why.SCALE_DOWN_DISABLED_ANNOTATION)]
         reasons += [*case.blockers, *self._against_evictions(case)]
-        age, whose = min_age(case.moving, policy.on_demand_min_age)
-        pinned = wants_on_demand(case.moving)
-        if age is None or pinned:
-            reasons.append(Objection(Why.OPTED_OUT, pinned or whose))
+        age, whose = min_age(case.moving, policy.on_demand_min_age, self.tuning_of)
+        if age is None or unwilling:
+            reasons.append(Objection(Why.OPTED_OUT, unwilling or whose))
         elif at - case.node.created < age:
             self._wake(case.node.created + age)
             reasons.append(Objection(Why.TOO_YOUNG, f"{_span(at - case.node.created)} of {_span(age)}, by {whose}"))
@@ -105,8 +108,11 @@ class Bidding:
         is_ours = any(taint.key == BEING_DELETED_TAINT for taint in case.node.taints)
         if case.node.is_cordoned and case.moving and not is_ours:
             yield Objection(Why.FOREIGN_CORDON, "somebody else cordoned it")
-        refusal = refuses_disruption(case.moving, self.snapshot.at)
+        refusal = refuses_disruption(case.moving, self.snapshot.at, self.tuning_of)
         if refusal:
+            opens = next_window(case.moving, self.snapshot.at, self.tuning_of)
+            if opens is not None:
+                self._wake(opens)
             yield Objection(Why.OPTED_OUT, refusal)
 
     def _holds(self, case: Case, cause: DrainCause) -> Iterator[Objection]:

@@ -16,7 +16,7 @@ from autoscaler.core.model import GroupName, Node, Pod, PodKey
 from autoscaler.core.scaledown.cases import is_going
 from autoscaler.core.scaledown.memory import ScaleDownMemory, held_until
 from autoscaler.core.scaledown.policy import ScaleDownPolicy
-from autoscaler.core.scaleup.judge import PASSING
+from autoscaler.core.scaleup.offers import PASSING
 from autoscaler.core.snapshot import Snapshot
 
 STARVING = timedelta(minutes=5)

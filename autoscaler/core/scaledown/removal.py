@@ -59,7 +59,7 @@ def choose_removals(layout: Layout, verdicts: Mapping[PodKey, Verdict]) -> Remov
     markets = sources(snapshot, tiers)
     roster = take_cases(snapshot, index, book, [name for name, one in markets.items() if one is Market.ON_DEMAND])
     gates = read_gates(snapshot, index, verdicts)
-    bidding = Bidding(snapshot, gates, next_at=gates.next_at)
+    bidding = Bidding(snapshot, gates, layout.menus.tuning_of, next_at=gates.next_at)
     for case in roster.cases:
         bidding.offer(case)
     hopeful = [case for case in roster.cases if _may_hope(case, markets) and bidding.may_return(case)]
@@ -98,7 +98,8 @@ class Round:
         """Try the bids: those for the return early enough to keep their places, the causes in order, then the held."""
         exchange = self._exchange(stage)
         for case in hopeful:
-            if exchange.can_host(case) and self.bidding.offer_return(case):
+            unwilling = exchange.unwilling(case)
+            if (unwilling or exchange.can_host(case)) and self.bidding.offer_return(case, unwilling=unwilling):
                 self.returnable.add(case.name)
         trial = Trying(round_=self, stage=stage, exchange=exchange)
         trial.run()
@@ -237,7 +238,10 @@ class Trying:
             return ()
         unfit = next((one.refusals[0] for one, _ in load if one.refusals), None)
         detail = f": {unfit}" if unfit is not None else ""
-        return (Objection(Why.NO_PLACE_TO_MOVE_PODS, f"not all of its {len(case.moving)} pods fit elsewhere{detail}"),)
+        whose = (
+            f"not all of its {len(case.moving)} pods fit" if case.moving else "the spare room on it is not to be had"
+        )
+        return (Objection(Why.NO_PLACE_TO_MOVE_PODS, f"{whose} elsewhere{detail}"),)
 
     def _go(self, case: Case, cause: DrainCause) -> None:
         self.minima.take(case)

@@ -76,7 +76,25 @@ class Exchange:
             return False
         load = self.stage.load(case, with_air=False)
         offers = self._offers(tier)
-        return all(any(offer.per_node(one) for offer in offers) for one, _ in load) and bool(offers)
+        home = case.group.name
+        return bool(offers) and all(
+            any(
+                (one.menu is None or one.menu.prefers(offer.group.name, home)) and offer.per_node(one)
+                for offer in offers
+            )
+            for one, _ in load
+        )
+
+    def unwilling(self, case: Case) -> str:
+        """Tell which pod of the node would not rather be on any of these spot groups, and by whose wish; or nothing."""
+        tier = self.stage.tiers[case.group.name]
+        groups = self.stage.target_groups(tier) if tier is not None else ()
+        for one, _ in self.stage.load(case, with_air=False):
+            menu = one.menu
+            if menu is not None and not any(menu.prefers(group, case.group.name) for group in groups):
+                pod = next(pod for pod in one.pods if pod.node == case.name)
+                return f"{pod.key}: {menu.told}"
+        return ""
 
     def places_now(self, case: Case) -> set[NodeName]:
         """Place the pods on spot nodes that exist, as far as they go; the caller begins and ends the trial."""

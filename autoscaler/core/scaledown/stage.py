@@ -14,6 +14,7 @@ from operator import attrgetter
 
 from autoscaler.core.layout import Layout
 from autoscaler.core.model import GroupName, Market, NodeName, Pod
+from autoscaler.core.reserve import is_virtual
 from autoscaler.core.scaledown.cases import Case, Roster
 from autoscaler.core.scaledown.drainability import Fate, Rulebook, is_air
 from autoscaler.core.scaledown.victims import fullness
@@ -23,7 +24,7 @@ from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Stock, take_stock
 from autoscaler.core.scheduling.aisles import Questions, in_aisles
-from autoscaler.core.scheduling.classes import Dimensions, PodClass, classify
+from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector, classify
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place, plus
 from autoscaler.core.scheduling.profiles import Profiles
@@ -79,11 +80,11 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     snapshot, index = layout.shelves.snapshot, layout.shelves.index
     moving = [pod for case in roster.cases for pod in (*case.moving, *case.air)]
     leaving = {name: _leaving(roster.pods.get(name, ()), book) for name in roster.going}
-    housed = [pod for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
+    housed = [_as_air(pod, layout) for one in layout.classes for pod in one.pods if pod.uid in layout.housed]
     pods = [*moving, *(pod for pods in leaving.values() for pod in pods), *housed]
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
     profiles, namespaces = Profiles(snapshot.schedulers), Namespaces(snapshot.namespaces)
-    classes, dimensions = classify(pods, volumes, profiles, namespaces)
+    classes, dimensions = classify(pods, volumes, profiles, namespaces, layout.menus)
     shelves = replace(layout.shelves, dimensions=dimensions)
     stock = take_stock(shelves)
     topology = build_topology(snapshot, index, classes)
@@ -113,6 +114,14 @@ def set_stage(layout: Layout, roster: Roster, book: Rulebook, order: Iterable[Ca
     for name in sorted(leaving):
         _house_leaving(stage, layout, name)
     return stage
+
+
+def _as_air(pod: Pod, layout: Layout) -> Pod:
+    """A pod as it is to scale-down: room that is spare on a node moves with whatever is there, if the node goes."""
+    place = layout.housed[pod.uid]
+    if not is_virtual(pod) or place.is_upcoming or place.node is None:
+        return pod
+    return replace(pod, node=place.node, unschedulable_since=None)
 
 
 def _leaving(pods: Iterable[Pod], book: Rulebook) -> list[Pod]:
@@ -163,14 +172,20 @@ def _free_air(stage: Stage, layout: Layout, dimensions: Dimensions) -> None:
         if place is not None:
             amounts = dimensions.vector(pod.spec.requests)
             place.free = plus(place.free, amounts)
-            held = stage.yard.air.get(pod.node)
-            stage.yard.air[pod.node] = amounts if held is None else plus(held, amounts)
+            _hold(stage, pod.node, amounts)
+
+
+def _hold(stage: Stage, node: NodeName, amounts: Vector) -> None:
+    """Note that air holds so much on a node: other air goes beside it."""
+    held = stage.yard.air.get(node)
+    stage.yard.air[node] = amounts if held is None else plus(held, amounts)
 
 
 def _load(stage: Stage, classes: Iterable[PodClass], cutoff: int) -> None:
     """Sum up by node how many pods of each class it holds."""
     loads: dict[NodeName, list[tuple[PodClass, int]]] = {}
     air: dict[NodeName, list[tuple[PodClass, int]]] = {}
+    places = {place.node: place for place in stage.stock.existing}
     for one in classes:
         is_airy = is_air(one.pods[0], cutoff)
         if is_airy:
@@ -179,6 +194,10 @@ def _load(stage: Stage, classes: Iterable[PodClass], cutoff: int) -> None:
             if node is None:
                 continue
             (air if is_airy else loads).setdefault(node, []).append((one, count))
+            if one.is_virtual:
+                _hold(stage, node, tuple(amount * count for amount in one.request))
+                if one.rules is not None:
+                    one.rules.place(places[node].view, count)
     stage.loads = {node: in_load_order(load) for node, load in loads.items()}
     stage.air = {node: in_load_order(load) for node, load in air.items()}
 

@@ -1,27 +1,23 @@
 """What applications wish for their own pods when nodes go voluntarily.
 
-Read from the pods here; where a wish stands on a workload, a namespace or a
-PriorityClass, whoever reads those hands it down. One that cannot be read
-counts as absent.
+Which wish applies to a pod is `tuning`'s business; here is what it means for
+a node: every pod on it must agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from functools import lru_cache
+from typing import cast
 
-from autoscaler.core.duration import parse_duration
 from autoscaler.core.model import Pod
-from autoscaler.core.window import Window, parse_window
+from autoscaler.core.tuning import DisruptionWish, Key, Tuning, Wish
+from autoscaler.core.window import Window
 
-PREFIX = "priority-autoscaler/"
-MIN_AGE = PREFIX + "on-demand-min-age"
-MARKET = PREFIX + "on-demand"
-DISRUPTION = PREFIX + "disruption"
+TuningOf = Callable[[Pod], Tuning]
 
 
-def min_age(pods: Iterable[Pod], flag: timedelta | None) -> tuple[timedelta | None, str]:
+def min_age(pods: Iterable[Pod], flag: timedelta | None, tuning_of: TuningOf) -> tuple[timedelta | None, str]:
     """The age at which all pods agree to leave an on-demand node, None for never; and whose wish that is.
 
     A pod's own wish replaces the flag, in both directions.
@@ -30,47 +26,32 @@ def min_age(pods: Iterable[Pod], flag: timedelta | None) -> tuple[timedelta | No
     is_any = False
     for pod in pods:
         is_any = True
-        text = pod.annotations.get(MIN_AGE)
-        own = flag
-        if text == "never":
-            own = None
-        elif text is not None:
-            own = _span(text, flag)
+        wish = tuning_of(pod).get(Key.MIN_AGE)
+        own = flag if wish is None else cast("timedelta | None", wish.value)
         if own is None:
-            return None, f"{pod.key}: {MIN_AGE}: never" if text == "never" else "--on-demand-min-age=never"
+            return None, _told(pod, wish) if wish is not None else "--on-demand-min-age=never"
         if own >= oldest:
-            oldest, whose = own, f"{pod.key}: {MIN_AGE}: {text}" if text is not None else "--on-demand-min-age"
+            oldest, whose = own, _told(pod, wish) if wish is not None else "--on-demand-min-age"
     return (oldest, whose) if is_any else (flag, "--on-demand-min-age")
 
 
-def _span(text: str, otherwise: timedelta | None) -> timedelta | None:
-    try:
-        span = parse_duration(text)
-    except ValueError:
-        return otherwise
-    return span if span >= timedelta(0) else otherwise
-
-
-def wants_on_demand(pods: Iterable[Pod]) -> str:
-    """Tell which pod runs on on-demand nodes only; empty: none does."""
-    return next((f"{pod.key}: {MARKET}: only" for pod in pods if pod.annotations.get(MARKET) == "only"), "")
-
-
-def refuses_disruption(pods: Iterable[Pod], at: datetime) -> str:
+def refuses_disruption(pods: Iterable[Pod], at: datetime, tuning_of: TuningOf) -> str:
     """Tell which pod must not be evicted voluntarily now; empty: none."""
     for pod in pods:
-        text = pod.annotations.get(DISRUPTION)
-        if text is None or text == "allow":
+        wish = tuning_of(pod).get(Key.DISRUPTION)
+        if wish is None or wish.value is DisruptionWish.ALLOW:
             continue
-        window = None if text == "never" else _window(text)
-        if text == "never" or (window is not None and not window.contains(at)):
-            return f"{pod.key}: {DISRUPTION}: {text}"
+        if wish.value is DisruptionWish.NEVER or not cast("Window", wish.value).contains(at):
+            return _told(pod, wish)
     return ""
 
 
-@lru_cache(maxsize=256)
-def _window(text: str) -> Window | None:
-    try:
-        return parse_window(text)
-    except ValueError:
-        return None
+def next_window(pods: Iterable[Pod], at: datetime, tuning_of: TuningOf) -> datetime | None:
+    """When the first window of these pods opens or closes."""
+    wishes = (tuning_of(pod).get(Key.DISRUPTION) for pod in pods)
+    windows = {wish.value for wish in wishes if wish is not None and isinstance(wish.value, Window)}
+    return min((moment for one in windows if (moment := one.next_change(at)) is not None), default=None)
+
+
+def _told(pod: Pod, wish: Wish) -> str:
+    return f"{pod.key}: {wish}"

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count as counting
 
-from autoscaler.core.model import Offering
+from autoscaler.core.model import GroupName, Offering
 from autoscaler.core.policy import Policy
 from autoscaler.core.scaleup.demand import Demand, Wish
 from autoscaler.core.scaleup.expander import Option, Start, choose
 from autoscaler.core.scaleup.families import Family, build_families
-from autoscaler.core.scaleup.offers import Caps, Market, Offer
+from autoscaler.core.scaleup.levels import Level, Levels
+from autoscaler.core.scaleup.offers import PASSING, Caps, Market, Offer
 from autoscaler.core.scaleup.openings import Hosts, room_on_new
 from autoscaler.core.scheduling.classes import Dimensions, PodClass
 from autoscaler.core.scheduling.packing import Packing
@@ -49,8 +50,7 @@ class Buyer:
         topology.begin_purchase()
         self._dimensions = dimensions
         self._policy = policy
-        self._tiers = sorted({family.tier for family in self.families}, reverse=True)
-        self._by_tier = {tier: [one for one in self.families if one.tier == tier] for tier in self._tiers}
+        self._levels = Levels(self.families)
         self._turns = counting(1)
         self._hosts: dict[tuple[int, int], Hosts] = {}
         self.purchase = Purchase(offers={offer.offering: offer for offer in market.offers})
@@ -61,34 +61,44 @@ class Buyer:
         A class whose rules allow no new node now is tried again after others were placed.
         """
         left = {id(one): count for one, count in classes}
+        self._levels.learn(one for one, _ in classes)
         waiting = [one for one, _ in classes]
         blocked: list[PodClass] = []
         while waiting:
             one = waiting[0]
-            tier = self._tier_for(one) if left[id(one)] else None
-            placed = self._fill_up([one], left) if tier is None else self._buy_in(tier, waiting, left)
+            level = self._level_for(one) if left[id(one)] else None
+            placed = self._fill_up([one], left) if level is None else self._buy_in(level, waiting, left)
             if not placed.get(id(one)):
                 waiting.pop(0)
                 if one.bound is not None and left[id(one)]:
                     blocked.append(one)
             if placed:
-                waiting += blocked
+                waiting = [*(one for one in waiting if left[id(one)]), *blocked]
                 blocked = []
         self.purchase.left = {number: count for number, count in left.items() if count}
         return self.purchase
 
-    def _buy_in(self, tier: int, waiting: Sequence[PodClass], left: dict[int, int]) -> dict[int, int]:
-        """Buy in one tier for the first that waits, and for whoever else would; return the pods placed by class."""
-        first = waiting[0]
+    def _buy_in(self, level: Level, waiting: Sequence[PodClass], left: dict[int, int]) -> dict[int, int]:
+        """Buy in one level for the first that waits, and for whoever else would; return the pods placed by class."""
+        first, may_take = waiting[0], self._levels.may_take(level)
         wanted = [
-            (one, self._share(one, tier, left[id(one)]))
+            (one, self._share(one, level, left[id(one)]))
             for one in waiting
-            if left[id(one)] and (one is first or self._tier_for(one) == tier)
+            if (one.terms.menu is None or id(one) in may_take) and (one is first or self._level_for(one) is level)
         ]
-        placed = Counter(self._commit(self._best(tier, wanted, first)))
+        option = self._best(level, wanted, first)
+        placed = Counter(self._commit(option))
         for number, count in placed.items():
             left[number] -= count
-        placed.update(self._fill_up(waiting, left))
+        # Whoever is bound by no rule has been offered all other nodes before.
+        may_take = self._levels.may_take(option.family)
+        able = [
+            one
+            for one in waiting
+            if (one.terms.menu is None or id(one) in may_take)
+            and (one.bound is not None or self.hosts(option.family, one))
+        ]
+        placed.update(self._fill_up(able, left))
         return placed
 
     def _fill_up(self, waiting: Iterable[PodClass], left: dict[int, int]) -> dict[int, int]:
@@ -127,34 +137,62 @@ class Buyer:
                 if rules is None or allowed[id(offer.view)]:
                     yield offer
 
-    def _tier_for(self, one: PodClass) -> int | None:
-        """The highest tier with room for the class; None when there is none, or a probe decides first."""
-        for tier in self._tiers:
-            if any(map(self.caps.room, self._hosting(one, self._by_tier[tier]))):
-                return tier
-            if any(map(self.caps.is_probing, self._hosting(one, self._by_tier[tier]))):
+    def withheld(self, one: PodClass) -> frozenset[GroupName]:
+        """The groups of lower tiers that pods which wait for a better one may not be bought a node of yet."""
+        if not one.terms.is_patient:
+            return frozenset()
+        allowed = self._open_to(one)
+        later = (level for level in self._levels.of(one) if level not in allowed)
+        return frozenset(offer.group.name for level in later for family in level.families for offer in family.offers)
+
+    def _open_to(self, one: PodClass) -> Sequence[Level]:
+        """The levels that the class may buy in: of one that waits only the best that could host it, dry or not."""
+        levels = self._levels.of(one)
+        if not one.terms.is_patient:
+            return levels
+        best = next((n for n, level in enumerate(levels) if self._could_host(level, one)), len(levels))
+        return levels[: best + 1]
+
+    def _could_host(self, level: Level, one: PodClass) -> bool:
+        """Whether the level could host a pod of the class at another time; DESIGN 8, `max-wait`."""
+        return any(
+            offer.per_node(one)
+            and all(reason.why in PASSING for reason in offer.objections)
+            and (one.bound is None or room_on_new(one.bound, offer, self.topology))
+            for family in level.families
+            for offer in family.offers
+        )
+
+    def _level_for(self, one: PodClass) -> Level | None:
+        """The highest level with room for the class; None when there is none, or a probe decides first."""
+        for level in self._open_to(one):
+            if any(map(self.caps.room, self._hosting(one, level.families))):
+                return level
+            if any(map(self.caps.is_probing, self._hosting(one, level.families))):
                 self.purchase.held.add(id(one))
                 return None
         return None
 
-    def _share(self, one: PodClass, tier: int, wanted: int) -> int:
-        """How many pods to place in the tier at once: one by one where only a rule keeps them off a higher tier."""
-        if one.bound is None or tier == self._tiers[0]:
+    def _share(self, one: PodClass, level: Level, wanted: int) -> int:
+        """How many pods to place in the level at once: one by one where only a rule keeps them off a higher one."""
+        levels = self._levels.of(one)
+        if one.bound is None or level is levels[0]:
             return wanted
-        above = [family for each in self._tiers if each > tier for family in self._by_tier[each]]
+        above = [family for each in levels[: levels.index(level)] for family in each.families]
         held_off = any(self.caps.room(offer) for family in above for offer, _ in self.hosts(family, one))
         return 1 if held_off else wanted
 
-    def _best(self, tier: int, wanted: Sequence[tuple[PodClass, int]], first: PodClass) -> Option:
+    def _best(self, level: Level, wanted: Sequence[tuple[PodClass, int]], first: PodClass) -> Option:
         """Pack the classes on each family that can take the first, and return the best packing."""
-        able = [family for family in self._by_tier[tier] if any(map(self.caps.room, self._hosting(first, (family,))))]
+        able = [family for family in level.families if any(map(self.caps.room, self._hosting(first, (family,))))]
         demand = Demand([Wish(one, count) for one, count in wanted], self.hosts)
         start = Start(self.caps, self.topology, self.purchase.packing, self._turns)
         return choose(able, demand, start, self._policy, self._dimensions)
 
     def _commit(self, option: Option) -> dict[int, int]:
         self.caps = option.caps
-        option.family.nodes = option.zones
+        option.family.nodes.clear()  # in place: parts of the family count them too
+        option.family.nodes.update(option.zones)
         planned = option.planned if option.planned.nodes else self.purchase.packing
         for run in option.packing.runs:
             planned.add(run)

@@ -9,11 +9,12 @@ comparator (`lifecycle` does count here, or spot would balance on-demand).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from autoscaler.core.model import GroupName, Labels, Market, Zone
 from autoscaler.core.policy import Policy
+from autoscaler.core.reserve import GROUP_LABEL
 from autoscaler.core.resources import Resources
 from autoscaler.core.scaleup.offers import Caps, Offer
 from autoscaler.core.scaleup.template import OF_ONE_NODE, REGION_LABELS
@@ -28,6 +29,7 @@ IGNORED_LABELS = OF_ONE_NODE.union(
         "k8s.amazonaws.com/eniConfig",
         "nodegroup-name",  # what the tag eks:nodegroup-name becomes
         "cluster-autoscaler.kubernetes.io/template-node",
+        GROUP_LABEL,
     ),
 )
 MEMORY_TOLERANCE = 0.015  # cluster-autoscaler's --memory-difference-ratio: hypervisors differ a little
@@ -48,6 +50,13 @@ class Family:
     @property
     def tier(self) -> int:
         return self.offers[0].tier
+
+    def part(self, names: Collection[GroupName]) -> Family:
+        """Some groups of the family, which count its zones together with the others; itself when they are all."""
+        offers = [one for one in self.offers if one.offering.group in names]
+        if len(offers) == len(self.offers):
+            return self
+        return Family(offers, self.nodes, [one for one in self.open if one.offering.group in names])
 
     def skew(self) -> int:
         """Nodes between the fullest and the emptiest zone."""

@@ -6,30 +6,14 @@ once; the chosen one never objects. Reasons are worked out once per class.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from autoscaler.core.decision import Objection, Outcome, Verdict, Why
 from autoscaler.core.model import GroupName
 from autoscaler.core.scaleup.buy import Buyer
-from autoscaler.core.scaleup.offers import Caps, Market, Offer
+from autoscaler.core.scaleup.offers import PASSING, Caps, Market, Offer
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.place import Place
-
-# With nothing worse than these, the group could host the pod at another time.
-PASSING = frozenset(
-    (
-        Why.LOWER_TIER,
-        Why.IN_BACKOFF,
-        Why.MISCONFIGURED,
-        Why.MAX_SIZE_REACHED,
-        Why.QUOTA_EXCEEDED,
-        Why.NO_FREE_ADDRESSES,
-        Why.MAX_NODES_TOTAL,
-        Why.MAX_NODES_PER_SCALE_UP,
-        Why.CORES_TOTAL,
-        Why.MEMORY_TOTAL,
-    )
-)
 
 Fate = Place | Offer | None  # where a pod goes
 Objections = dict[GroupName, tuple[Objection, ...]]
@@ -41,7 +25,8 @@ class Judge:
     """Verdicts of one wave.
 
     What stands against an empty node is worked out once for all classes that
-    ask the same of one, and what a group has against everybody once in all.
+    ask the same of one, whatever their wishes, and what a group has against
+    everybody once in all.
     """
 
     def __init__(self, market: Market, buyer: Buyer) -> None:
@@ -50,9 +35,11 @@ class Judge:
             self._offers.setdefault(offer.group.name, []).append(offer)
         self._closed = market.closed
         self._topology = buyer.topology
+        self._withheld = buyer.withheld
         self._at_start = _standing(market.offers, market.caps)
         self._at_end = _standing(market.offers, buyer.caps)
-        self._unfit: dict[int, dict[int, tuple[Objection, ...]]] = {}  # by fitting, then by offer
+        self._unfit: dict[int, dict[int, tuple[Objection, ...]]] = {}  # by the base of the fitting, then by offer
+        self._of_base: dict[tuple[int, int, GroupName], tuple[Objection, ...]] = {}  # by base, standing and group
         self._plain: dict[int, Objections] = {}  # by fitting: as things stood, rules aside
         self._highest = max((offer.tier for offer in market.offers), default=0)
         self._beside: dict[tuple[int, GroupName], Objections] = {}
@@ -79,9 +66,18 @@ class Judge:
         could = any(self._could(one, offer, rules) for offers in self._offers.values() for offer in offers)
         return Verdict(
             outcome=Outcome.WAITING if could else Outcome.UNSCHEDULABLE,
-            objections=self._objections(one, self._at_end, rules),
+            objections=self._with_withheld(one, self._objections(one, self._at_end, rules)),
             reasons=one.refusals,
         )
+
+    def _with_withheld(self, one: PodClass, found: Objections) -> Objections:
+        """Add what keeps pods that wait for a better tier off the lower ones."""
+        names = self._withheld(one)
+        if not names or one.menu is None or one.menu.wait is None:
+            return found
+        reason = Objection(Why.LOWER_TIER, f"not yet: {one.menu.wait}")
+        return {name: (*found.get(name, ()), *((reason,) if name in names else ()))
+                for name in sorted(found.keys() | names)}  # fmt: skip
 
     def _objections_at_start(self, one: PodClass) -> Objections:
         found = self._plain.get(id(one.fitting))
@@ -90,22 +86,26 @@ class Judge:
         return found
 
     def _objections(self, one: PodClass, standing: Standing, rules: RulesAgainst) -> Objections:
-        found = {group: self._of_group(one, offers, standing, rules) for group, offers in self._offers.items()}
+        found = {group: self._of_group(one, group, standing, rules) for group in self._offers}
         found |= {group: (*one.refusals, *closed) for group, closed in self._closed.items()}
+        for group, reasons in one.fitting.against.items():
+            found[group] = (*found.get(group, ()), *reasons)
         return {group: found[group] for group in sorted(found) if found[group]}
 
     def _objections_beside(self, one: PodClass, chosen: Offer) -> Objections:
         """The other groups' reasons: a higher tier was passed over as this plan leaves it, the rest as it was."""
         key = id(one.fitting), chosen.group.name
-        if key in self._beside and (one.bound is None or chosen.tier == self._highest):
+        tier = _tier(one, chosen)
+        if key in self._beside and (one.bound is None or (one.menu is None and tier == self._highest)):
             return self._beside[key]
         found = dict(self._objections_at_start(one))
         rules: RulesAgainst | None = None
         for group, offers in self._offers.items():
-            if offers[0].tier > chosen.tier:
+            its = _tier(one, offers[0])
+            if its > tier:
                 rules = self._rules_against(one) if rules is None else rules
-                found[group] = self._of_group(one, offers, self._at_end, rules)
-            elif offers[0].tier < chosen.tier and group not in found:
+                found[group] = self._of_group(one, group, self._at_end, rules)
+            elif its < tier and group not in found:
                 detail = f"{chosen.group.name} is of a higher tier and takes the pod"
                 found[group] = (Objection(Why.LOWER_TIER, detail),)
         found.pop(chosen.group.name, None)
@@ -116,29 +116,40 @@ class Judge:
 
     def _could(self, one: PodClass, offer: Offer, rules: RulesAgainst) -> bool:
         """Tell whether the offering could host the pod at another time, or by another plan."""
+        if offer.group.name in one.fitting.against:
+            return False
         unfit = (*self._unfit_for(one, offer), *rules.get(id(offer.view), ()))
         return all(reason.why in PASSING for reason in (*unfit, *self._at_end[offer]))
 
     def _of_group(
-        self, one: PodClass, offers: Sequence[Offer], standing: Standing, rules: RulesAgainst
+        self, one: PodClass, group: GroupName, standing: Standing, rules: RulesAgainst
     ) -> tuple[Objection, ...]:
         """Return the reasons of the offerings that could hold the pod, or of all when none could.
 
-        There is none when one of them takes it. What the pod's rules say is told as the plan leaves it.
+        There is none when one of them takes it. What the pod's rules say is
+        told as the plan leaves it; what its own wishes say stands beside.
         """
+        key = id(one.fitting.base), id(standing), group
+        if not rules and key in self._of_base:
+            return self._of_base[key]
         able: dict[Objection, None] = {}
         unable: dict[Objection, None] = {}
-        for offer in offers:
+        for offer in self._offers[group]:
             unfit = (*self._unfit_for(one, offer), *rules.get(id(offer.view), ()))
-            found = (*unfit, *standing[offer])
-            if not found:
-                return ()
-            (unable if unfit else able).update(dict.fromkeys(found))
-        return tuple(able or unable)
+            reasons = (*unfit, *standing[offer])
+            if not reasons:
+                able.clear()
+                unable.clear()
+                break
+            (unable if unfit else able).update(dict.fromkeys(reasons))
+        found = tuple(able or unable)
+        if not rules:
+            self._of_base[key] = found
+        return found
 
     def _unfit_for(self, one: PodClass, offer: Offer) -> tuple[Objection, ...]:
         """What stands against the class on an empty node of the offering."""
-        known = self._unfit.setdefault(id(one.fitting), {})
+        known = self._unfit.setdefault(id(one.fitting.base), {})
         found = known.get(id(offer))
         if found is None:
             found = known[id(offer)] = () if offer.per_node(one) else tuple(offer.host(one))
@@ -158,6 +169,11 @@ class Judge:
 def _standing(offers: Iterable[Offer], caps: Caps) -> Standing:
     """What each offering has against everybody."""
     return {offer: (*offer.objections, *caps.objections(offer)) for offer in offers}
+
+
+def _tier(one: PodClass, offer: Offer) -> int:
+    """The tier of a group as the class has it; one that is on no menu of its own is below all."""
+    return offer.tier if one.menu is None else one.menu.ranks.get(offer.group.name, 0)
 
 
 def _kind(fate: Fate) -> object:

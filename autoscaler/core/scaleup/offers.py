@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from autoscaler.core.decision import Objection, Why
 from autoscaler.core.index import Index
+from autoscaler.core.menu import LEFT_OUT
 from autoscaler.core.model import GroupName, LaunchMethod, NodeGroup, Offering, Zone
 from autoscaler.core.podspec import HostPort
 from autoscaler.core.resources import Resources
@@ -22,6 +23,22 @@ from autoscaler.core.scheduling.classes import PodClass, Vector
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import MANY, copies_of, ports_conflict
 from autoscaler.core.snapshot import Snapshot
+
+# With nothing worse than these, the group could host the pod at another time.
+PASSING = frozenset(
+    (
+        Why.LOWER_TIER,
+        Why.IN_BACKOFF,
+        Why.MISCONFIGURED,
+        Why.MAX_SIZE_REACHED,
+        Why.QUOTA_EXCEEDED,
+        Why.NO_FREE_ADDRESSES,
+        Why.MAX_NODES_TOTAL,
+        Why.MAX_NODES_PER_SCALE_UP,
+        Why.CORES_TOTAL,
+        Why.MEMORY_TOTAL,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,7 +72,7 @@ class Offer:
         return min(copies, 1) if one.spec.host_ports else copies
 
     def host(self, one: PodClass) -> Iterator[Objection]:
-        """Yield every reason why an empty node here cannot take a pod of the class."""
+        """Yield every reason why an empty node here cannot take a pod of the class, anybody's wishes aside."""
         yield from one.refusals
         if not copies_of(self.free, one):
             lacking = [name for name, amount in one.spec.requests.items() if amount > self.empty[name]]
@@ -65,7 +82,7 @@ class Offer:
                 yield Objection(Why.VOLUME_LIMIT, "an empty node attaches fewer volumes than the pod has")
         if ports_conflict(one.spec.host_ports, self.ports):
             yield Objection(Why.HOST_PORT_TAKEN, "by a DaemonSet, on every node")
-        yield from one.fitting.objections(self.view)
+        yield from one.fitting.base.objections(self.view)
 
 
 @dataclass(slots=True)
@@ -144,7 +161,7 @@ def open_market(shelves: Shelves, stock: Stock, questions: Questions) -> Market:
     views: dict[object, NodeView] = {}
     closed: dict[GroupName, tuple[Objection, ...]] = {}
     for name, group in shelves.index.groups.items():
-        standing = tuple(_standing(group, tiers[name], stock))
+        standing = tuple(_standing(group, stock, is_left_out=tiers[name] is None and name not in questions.named))
         template = shelves.templates.get(name)
         if template is None:
             detail = (
@@ -157,7 +174,9 @@ def open_market(shelves: Shelves, stock: Stock, questions: Questions) -> Market:
             own = template.view(zone)
             empty, ports = overheads.left_on(own, template.allocatable)
             residents = tuple([one.uid for one in overheads.landing_on(own, template.allocatable)])
-            view = views.setdefault((questions.kind(own.labels), own.taints, own.zones, residents), own)
+            if questions.tells_groups:
+                own = own._replace(group=name)
+            view = views.setdefault((questions.kind(own.labels), own.taints, own.zones, own.group, residents), own)
             offers.append(
                 Offer(
                     offering=Offering(name, zone),
@@ -189,10 +208,10 @@ def _zones_to_name(group: NodeGroup, snapshot: Snapshot) -> tuple[Zone | None, .
     return tuple(sorted(group.zones)) or (None,)
 
 
-def _standing(group: NodeGroup, tier: int | None, stock: Stock) -> Iterator[Objection]:
+def _standing(group: NodeGroup, stock: Stock, *, is_left_out: bool) -> Iterator[Objection]:
     """What stands against the group whatever the pod."""
-    if tier is None:
-        yield Objection(Why.NOT_IN_PRIORITIES, "no expression of the priority ConfigMap matches the name")
+    if is_left_out:
+        yield LEFT_OUT
     if group.is_being_deleted:
         yield Objection(Why.BEING_DELETED)
     if "Launch" in group.suspended:

@@ -21,6 +21,7 @@ from autoscaler.core.model import (
     GroupName,
     Instance,
     InstanceType,
+    Labels,
     Node,
     NodeGroup,
     NodeName,
@@ -28,6 +29,7 @@ from autoscaler.core.model import (
     Zone,
 )
 from autoscaler.core.podspec import HostPort
+from autoscaler.core.reserve import GROUP_LABEL
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scaleup.template import Overheads, Template, is_startup_taint, lasting_taints
 from autoscaler.core.scheduling.classes import Dimensions, Vector
@@ -78,6 +80,7 @@ class Shelves:
     overheads: Overheads
     dimensions: Dimensions
     rank: Callable[[GroupName], tuple[int, str]]  # the highest tier first
+    tells_groups: bool = False  # virtual pods keep to nodes of some groups: each tells its own
 
     _vectors: dict[int, tuple[Resources, Vector]] = field(default_factory=dict, init=False)
     _running: dict[NodeName, set[Uid]] | None = field(default=None, init=False)
@@ -88,6 +91,11 @@ class Shelves:
         if known is None:
             known = self._vectors[id(amounts)] = (amounts, self.dimensions.vector(amounts))
         return known[1]
+
+    def labels(self, node: Node) -> Labels:
+        """The labels by which a node is judged."""
+        group = self.index.group_of_node.get(node.name) if self.tells_groups else None
+        return node.labels if group is None else {**node.labels, GROUP_LABEL: group}
 
     def running_on(self, node: NodeName) -> Collection[Uid]:
         """The DaemonSets that have a pod on the node already; counted once, when first asked, as it takes all pods."""
@@ -154,9 +162,9 @@ def _shelve_node(stock: Stock, shelves: Shelves, node: Node) -> None:
     starting = bool(node.taints) and any(one.key in TRANSIENT or is_startup_taint(one, policy) for one in node.taints)
     comes = instance is not None and at - node.created < policy.max_node_startup_time
     if node.ready and not (starting and comes):
-        stock.existing.append(_place_of(shelves, node, NodeView(node.labels, node.taints, node.name)))
+        stock.existing.append(_place_of(shelves, node, NodeView(shelves.labels(node), node.taints, node.name)))
     elif (node.ready or not node.was_ready) and comes:
-        view = NodeView(node.labels, lasting_taints(node.taints, policy), node.name)
+        view = NodeView(shelves.labels(node), lasting_taints(node.taints, policy), node.name)
         stock.upcoming.append(_place_of(shelves, node, view, is_upcoming=True))
         stock.expect_until(node.created + policy.max_node_startup_time)
 

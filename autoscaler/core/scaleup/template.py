@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscaler.core.index import Index
 from autoscaler.core.model import (
@@ -29,6 +29,7 @@ from autoscaler.core.model import (
 )
 from autoscaler.core.podspec import HostPort, Taint
 from autoscaler.core.policy import Policy
+from autoscaler.core.reserve import GROUP_LABEL
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scheduling.fit import Fitting, NodeView
 from autoscaler.core.scheduling.tally import NEW_HOST
@@ -202,8 +203,8 @@ def _labels(group: NodeGroup, model: Node | None, *, alone: bool) -> dict[str, s
     return {key: value for key, value in labels.items() if key not in unsure}
 
 
-def build_templates(index: Index, policy: Policy) -> dict[GroupName, Template]:
-    """Describe a new node of every group whose shape is known."""
+def build_templates(index: Index, policy: Policy, *, tells_groups: bool = False) -> dict[GroupName, Template]:
+    """Describe a new node of every group whose shape is known; with `tells_groups` each bears its group's name."""
     members: dict[GroupName, list[Node]] = {}
     for node in index.nodes.values():
         name = index.group_of_node.get(node.name)
@@ -217,7 +218,8 @@ def build_templates(index: Index, policy: Policy) -> dict[GroupName, Template]:
             usable = nodes
         template = build_template(group, usable, policy)
         if template is not None:
-            found[name] = template
+            own = {GROUP_LABEL: str(name)} if tells_groups else {}
+            found[name] = replace(template, labels={**template.labels, **own}) if own else template
     return found
 
 

@@ -251,6 +251,8 @@ class _Swapper:
         """Whether the pods may be there, and no rule of anybody notices."""
         view = offer.view
         for one, _ in run.contents:
+            if not one.is_as_good(offer.group.name, run.offering.group):
+                return False
             if not offer.per_node(one) or (one.rules is not None and not one.rules.is_alike(run.view, view)):
                 return False
         if self._buyer.topology.counts_daemonsets:

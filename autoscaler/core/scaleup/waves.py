@@ -43,7 +43,8 @@ def widen(buyer: Buyer, width: int, max_surplus: int) -> dict[Offering, int]:
         asked = dict.fromkeys((offer.offering for offer in targets), 0)
         for run in runs:
             placed += _spread(run, targets, asked, buyer.caps, purchase.offers)
-        for offer in [one for one in targets if not asked[one.offering]][:max_surplus]:
+        is_spare = all(one.is_virtual for run in runs for one, _ in run.contents)  # for which nobody waits
+        for offer in [one for one in targets if not asked[one.offering]][: 0 if is_spare else max_surplus]:
             if buyer.caps.room(offer) and any(_can_hold(offer, run) for run in runs):
                 buyer.caps.use(offer, 1)
                 surplus[offer.offering] = 1
@@ -80,8 +81,10 @@ def _by_turns(offers: Iterable[Offer]) -> list[Offer]:
 
 def _can_hold(offer: Offer, run: Run) -> bool:
     """Whether a node of the offer holds what lies on each node of the run."""
-    free = offer.free
+    free, home = offer.free, run.offering.group
     for one, count in run.contents:
+        if not one.is_as_good(offer.group.name, home):
+            return False
         if not offer.per_node(one) or (one.rules is not None and not one.rules.is_alike(run.view, offer.view)):
             return False
         if copies_of(free, one) < count:
@@ -119,7 +122,8 @@ class Order:
     offer: Offer
     nodes: int
     surplus: int
-    pods: tuple[Pod, ...]
+    pods: tuple[Pod, ...]  # those that cause it; none where it is for headroom or a floor
+    cause: Cause = Cause.PENDING
 
 
 def to_launch(order: Order, snapshot: Snapshot, keys: Mapping[str, PodKey]) -> Launch:
@@ -131,7 +135,7 @@ def to_launch(order: Order, snapshot: Snapshot, keys: Mapping[str, PodKey]) -> L
         zone=zone,
         count=order.nodes,
         units=order.nodes * group.weight,
-        cause=Cause.PENDING,
+        cause=order.cause,
         method=method_of(group, snapshot),
         pods=tuple([keys[pod.uid] for pod in pods]),
         surplus=order.surplus,
@@ -149,6 +153,7 @@ def _token(launch: Launch, group: NodeGroup, pods: Sequence[Pod], snapshot: Snap
         str(launch.units),
         str(snapshot.memory.refusal_number(group, launch.zone)),
         *[pod.uid for pod in pods],
+        *([str(launch.cause)] if launch.cause is not Cause.PENDING and not pods else []),
         "instances",
         *sorted(instance.id for instance in group.instances),
     ]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import le
 from typing import Generic, Protocol, TypeVar
 
-from autoscaler.core.model import HOSTNAME_LABEL, Labels
+from autoscaler.core.model import HOSTNAME_LABEL, GroupName, Labels
 from autoscaler.core.podspec import PodSpec
 from autoscaler.core.scheduling.classes import PodClass, Vector
 from autoscaler.core.scheduling.fit import Fitting, NodeView
@@ -106,10 +106,14 @@ class Questions:
     def __init__(self, classes: Iterable[PodClass], others: Iterable[PodSpec], daemonsets: Iterable[DaemonSet]) -> None:
         found: set[str] = set()
         seen: set[int] = set()
+        named: set[GroupName] = set()
+        self.tells_groups = False
         for one in classes:
             if id(one.fitting) not in seen:
                 seen.add(id(one.fitting))
                 found.update(one.fitting.keys)
+                self.tells_groups = self.tells_groups or bool(one.fitting.against)
+                named.update(one.menu.ranks if one.menu is not None else ())
             if id(one.spec) not in seen:
                 seen.add(id(one.spec))
                 found.update(_keys_of(one.spec))
@@ -118,6 +122,7 @@ class Questions:
         for each in daemonsets:
             found.update((*Fitting(each.spec).keys, *_keys_of(each.spec)))
         self.keys = tuple(sorted(found - {HOSTNAME_LABEL}))
+        self.named = frozenset(named)  # groups on some menu, whatever the priority ConfigMap says
 
     def kind(self, labels: Labels) -> tuple[object, ...]:
         """What nodes must agree in to be of one kind; the presence of a host name counts, the name does not."""

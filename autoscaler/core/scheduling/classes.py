@@ -13,13 +13,15 @@ from datetime import datetime
 from operator import attrgetter
 
 from autoscaler.core.decision import Objection
-from autoscaler.core.model import Labels, Pod
+from autoscaler.core.menu import PLAIN, Menu, Menus, Terms, with_left_out
+from autoscaler.core.model import GroupName, Labels, Pod
 from autoscaler.core.podspec import PodSpec
+from autoscaler.core.reserve import is_virtual
 from autoscaler.core.resources import Resources
 from autoscaler.core.schedulers import NO_SCHEDULERS
 from autoscaler.core.scheduling.constraints import refused_constraints
 from autoscaler.core.scheduling.demands import VolumeFitting
-from autoscaler.core.scheduling.fit import Fitting
+from autoscaler.core.scheduling.fit import Fitting, WishfulFitting
 from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.rules import Rules
 from autoscaler.core.scheduling.selectors import Namespaces
@@ -28,18 +30,20 @@ from autoscaler.core.scheduling.volumes import NO_NEEDS, Needs, Volumes
 from autoscaler.core.storage import Storage
 
 Vector = tuple[int, ...]
-Row = tuple[PodSpec, Needs, list[Pod]]  # a class to be: the spec by which its scheduler judges it, needs, pods
-Key = tuple[int, int, str, str, Needs]  # spec and labels by identity, namespace, owner, needs
+Row = tuple[PodSpec, Needs, Terms, list[Pod]]  # a class to be: the spec by which its scheduler judges it, its pods
+Key = tuple[int, int, str, str, Needs, Terms]  # spec and labels by identity, namespace, owner, needs, terms
+Footprint = tuple[Fitting, Vector, tuple[Objection, ...]]
 
 
 @dataclass(slots=True, eq=False)
 class PodClass:
-    """Pods with one spec, labels, namespace, owner and needs of volumes; oldest first once sorted.
+    """Pods with one spec, labels, namespace, owner, needs of volumes and terms; oldest first once sorted.
 
     `request` is the spec's request along the dimensions of this pass, with
     the volumes that no other pod uses; `shared` are those that another does.
     Classes that ask the same of an empty node share their `fitting`: what is
-    worked out about one of them by its identity holds for all.
+    worked out about one of them by its identity holds for all. `terms` say of
+    which groups they may be bought a node, where they have wishes.
     """
 
     spec: PodSpec
@@ -50,6 +54,7 @@ class PodClass:
     refusals: tuple[Objection, ...] = ()  # of constraints that nothing can promise
     pods: list[Pod] = field(default_factory=list)
     needs: Needs = NO_NEEDS
+    terms: Terms = PLAIN
     shared: Shared | None = None
     rules: Rules | None = None  # None: no rule looks at where these pods are
     turn: int = 0  # of the buying: grows with each time that pods of any class are placed
@@ -59,6 +64,11 @@ class PodClass:
         """The rules that bind where these pods may go; None when there are none."""
         rules = self.rules
         return rules if rules is not None and rules.is_bound else None
+
+    @property
+    def is_virtual(self) -> bool:
+        """Room that is kept spare, which nobody is told of."""
+        return is_virtual(self.pods[0])
 
     @property
     def freedom(self) -> int:
@@ -73,6 +83,16 @@ class PodClass:
         if rules.lonely:
             return 0
         return 1 if rules.wide.affinity else 2
+
+    @property
+    def menu(self) -> Menu | None:
+        """What the pods may be bought; None: the cluster's tiers."""
+        return self.terms.menu
+
+    def is_as_good(self, group: GroupName, other: GroupName) -> bool:
+        """Whether the pods' own wishes tell two groups apart that are of one tier of the cluster."""
+        menu = self.terms.menu
+        return menu is None or menu.ranks.get(group) == menu.ranks.get(other)
 
     @property
     def asks_amounts_alone(self) -> bool:
@@ -133,11 +153,12 @@ def classify(
     volumes: Volumes | None = None,
     profiles: Profiles | None = None,
     namespaces: Namespaces | None = None,
+    menus: Menus | None = None,
 ) -> tuple[list[PodClass], Dimensions]:
     """Sort pods into classes, each oldest first, with the spec by which their scheduler judges them.
 
     Without `volumes` a pod that has any is refused, without `namespaces` one that asks for their labels;
-    without `profiles` the scheduler's defaults hold.
+    without `profiles` the scheduler's defaults hold, and without `menus` nobody has wishes.
     """
     volumes = volumes if volumes is not None else Volumes(Storage())
     judged = (profiles or Profiles(NO_SCHEDULERS)).spec_of
@@ -152,53 +173,58 @@ def classify(
             or pod.spec is not last.spec
             or pod.owner is not last.owner
             or pod.labels is not last.labels
+            or pod.annotations is not last.annotations
             or pod.namespace != last.namespace
         ):
             if pod.spec.claims:
                 users.append(pod)
                 continue
-            members = found.setdefault(_key_of(pod, NO_NEEDS), [])
-            last = pod
+            terms = menus.of(pod) if menus is not None else PLAIN
+            members = found.setdefault(_key_of(pod, NO_NEEDS, terms), [])
+            last = pod if terms.menu is None or terms.menu.wait is None else None  # each has waited for its own time
         members.append(pod)
     if users:
         volumes.meet(users)
         for pod in users:
-            found.setdefault(_key_of(pod, volumes.needs_of(pod)), []).append(pod)
-    rows = [(judged(members[0]), needs, members) for (*_, needs), members in found.items()]
-    return _with_judgements(_joined(rows), volumes, namespaces if namespaces is not None else Namespaces({}))
+            terms = menus.of(pod) if menus is not None else PLAIN
+            found.setdefault(_key_of(pod, volumes.needs_of(pod), terms), []).append(pod)
+    rows = [(judged(members[0]), needs, terms, members) for (*_, needs, terms), members in found.items()]
+    return _with_judgements(_joined(rows), volumes, namespaces if namespaces is not None else Namespaces({}), menus)
 
 
 def _joined(rows: Iterable[Row]) -> list[Row]:
     """Join rows that are equal although they share nothing: what a pod's class is must not hang on what is shared."""
     found: dict[object, Row] = {}
-    for spec, needs, members in rows:
+    for spec, needs, terms, members in rows:
         first = members[0]
         owner = first.owner.uid if first.owner is not None else ""
-        key = (spec, tuple(sorted(first.labels.items())), first.namespace, owner, needs)
-        known = found.setdefault(key, (spec, needs, members))
-        if known[2] is not members:
-            known[2].extend(members)
+        key = (spec, tuple(sorted(first.labels.items())), first.namespace, owner, needs, terms)
+        known = found.setdefault(key, (spec, needs, terms, members))
+        if known[3] is not members:
+            known[3].extend(members)
     return list(found.values())
 
 
-def _key_of(pod: Pod, needs: Needs) -> Key:
-    return id(pod.spec), id(pod.labels), pod.namespace, pod.owner.uid if pod.owner is not None else "", needs
+def _key_of(pod: Pod, needs: Needs, terms: Terms) -> Key:
+    owner = pod.owner.uid if pod.owner is not None else ""
+    return id(pod.spec), id(pod.labels), pod.namespace, owner, needs, terms
 
 
 def _with_judgements(
-    rows: Sequence[Row], volumes: Volumes, namespaces: Namespaces
+    rows: Sequence[Row], volumes: Volumes, namespaces: Namespaces, menus: Menus | None
 ) -> tuple[list[PodClass], Dimensions]:
-    """Make the classes; what hangs on spec and volumes alone is worked out once for all that share them."""
-    specs = {(id(spec), needs): spec for spec, needs, _ in rows}
-    dimensions = Dimensions(specs.values(), [needs for _, needs in specs if needs is not NO_NEEDS])
-    footprints = _footprints(specs, dimensions, volumes, namespaces)
+    """Make the classes; what hangs on spec, volumes and menu alone is worked out once for all that share them."""
+    specs = {(id(spec), needs, terms.menu): spec for spec, needs, terms, _ in rows}
+    dimensions = Dimensions(specs.values(), [needs for _, needs, _ in specs if needs is not NO_NEEDS])
+    opened = menus.opened_by([menu for *_, menu in specs]) if menus is not None else frozenset[GroupName]()
+    footprints = _footprints(specs, opened, dimensions, volumes, namespaces)
     classes = []
-    for spec, needs, members in rows:
+    for spec, needs, terms, members in rows:
         first = members[0]
         # Two sorts by one attribute each are far cheaper than one by a tuple made per pod.
         members.sort(key=attrgetter("name"))
         members.sort(key=attrgetter("created"))
-        fitting, request, refusals = footprints[id(spec), needs]
+        fitting, request, refusals = footprints[id(spec), needs, terms.menu]
         classes.append(
             PodClass(
                 spec=spec,
@@ -208,6 +234,7 @@ def _with_judgements(
                 request=request,
                 refusals=refusals,
                 needs=needs,
+                terms=terms,
                 shared=dimensions.shared(needs),
                 pods=members,
             )
@@ -216,16 +243,20 @@ def _with_judgements(
 
 
 def _footprints(
-    specs: Mapping[tuple[int, Needs], PodSpec], dimensions: Dimensions, volumes: Volumes, namespaces: Namespaces
-) -> dict[tuple[int, Needs], tuple[Fitting, Vector, tuple[Objection, ...]]]:
+    specs: Mapping[tuple[int, Needs, Menu | None], PodSpec],
+    opened: frozenset[GroupName],
+    dimensions: Dimensions,
+    volumes: Volumes,
+    namespaces: Namespaces,
+) -> dict[tuple[int, Needs, Menu | None], Footprint]:
     """What each spec asks of an empty node; specs that ask the same share one answer.
 
     Rules about other pods differ much more often than this does.
     """
-    known: dict[object, tuple[Fitting, Vector, tuple[Objection, ...]]] = {}
+    known: dict[object, Footprint] = {}
     found = {}
     for key, spec in specs.items():
-        needs = key[1]
+        _, needs, menu = key
         refusals = (*refused_constraints(spec, namespaces), *needs.refusals)
         where = (spec.node_selector, spec.node_terms, spec.added_terms, spec.tolerations)
         asked = (spec.requests, where, spec.host_ports, refusals, needs)
@@ -233,7 +264,11 @@ def _footprints(
             nodes = volumes.storage.limits
             fitting = VolumeFitting(spec, needs.demands, nodes) if needs.demands else Fitting(spec)
             known[asked] = fitting, dimensions.request(spec, needs), refusals
-        found[key] = known[asked]
+        against = with_left_out(menu, opened)
+        fitting, request, refusals = known[asked]
+        if against and (wishful := (fitting, menu)) not in known:
+            known[wishful] = WishfulFitting(fitting, against), request, refusals
+        found[key] = known[(fitting, menu) if against else asked]
     return found
 
 

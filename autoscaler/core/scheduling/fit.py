@@ -10,15 +10,18 @@ and k8s.io/component-helpers/scheduling/corev1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from autoscaler.core.decision import Objection, Why
-from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABELS, Labels, Zone
+from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABELS, GroupName, Labels, Zone
 from autoscaler.core.podspec import Effect, NodeTerm, PodSpec, Requirement, Taint, Toleration
 
 _TOO_LARGE = 2**63
 _MOST_DIGITS = 19
+AgainstGroups = Mapping[GroupName, tuple[Objection, ...]]
+NOTHING_AGAINST: AgainstGroups = MappingProxyType({})
 UNSCHEDULABLE_TAINT = Taint("node.kubernetes.io/unschedulable", "", Effect.NO_SCHEDULE)
 
 
@@ -26,13 +29,15 @@ class NodeView(NamedTuple):
     """What the static filters see of a node; `name` is None for one that is yet to come.
 
     `zones` are those among which AWS will pick, where it is not known yet;
-    then `labels` name none.
+    then `labels` name none. `group` is the one that a node yet to come would
+    be bought from, where somebody's wishes tell groups apart.
     """
 
     labels: Labels
     taints: tuple[Taint, ...]
     name: str | None = None
     zones: tuple[Zone, ...] = ()
+    group: GroupName | None = None
 
 
 def matches(requirement: Requirement, labels: Labels) -> bool:
@@ -140,6 +145,7 @@ class Fitting:
     """
 
     __slots__ = ("_asks_zone", "_by_name", "_is_plain", "_keys", "_known", "spec")
+    against: AgainstGroups = NOTHING_AGAINST
 
     def __init__(self, spec: PodSpec) -> None:
         self.spec = spec
@@ -158,6 +164,11 @@ class Fitting:
         return self._keys
 
     @property
+    def base(self) -> Fitting:
+        """The same without anybody's wishes."""
+        return self
+
+    @property
     def asks_host(self) -> bool:
         """Nodes that differ in nothing but their name may be different to it."""
         return self._by_name or HOSTNAME_LABEL in self._keys
@@ -173,3 +184,34 @@ class Fitting:
             found = zoneless_objections(self.spec, node) if zones else tuple(static_objections(self.spec, node))
             self._known[kind] = found
         return found
+
+
+class WishfulFitting(Fitting):
+    """What a spec asks of a node, and of which groups its pods may not be bought one: `against`.
+
+    A node that is there they may use, whoever bought it. Many share `base`.
+    """
+
+    __slots__ = ("_base", "against")
+
+    def __init__(self, base: Fitting, against: AgainstGroups) -> None:
+        super().__init__(base.spec)
+        self._base = base
+        self.against = against
+
+    @property
+    def base(self) -> Fitting:
+        return self._base
+
+    @property
+    def keys(self) -> Iterable[str]:
+        return self._base.keys
+
+    @property
+    def asks_host(self) -> bool:
+        return self._base.asks_host
+
+    def objections(self, node: NodeView) -> tuple[Objection, ...]:
+        if node.group is None or node.group not in self.against:
+            return self._base.objections(node)
+        return (*self.against[node.group], *self._base.objections(node))

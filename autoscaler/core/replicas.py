@@ -1,0 +1,123 @@
+"""Spare replicas of applications: virtual pods of their shape, as `headroom` annotations ask for (DESIGN 8).
+
+The shape is that of the application's newest pod, so that one without pods
+has none. Its rules hold against real pods as they stand, and among the
+virtual ones by twins of themselves: real pods must not see what is not there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import cast
+
+from autoscaler.core.index import Index
+from autoscaler.core.model import Labels, Node, OwnerRef, Pod, Uid
+from autoscaler.core.podspec import LabelSelector, PodSpec, Requirement
+from autoscaler.core.reserve import HEADROOM, LABEL
+from autoscaler.core.scheduling.fit import matches
+from autoscaler.core.snapshot import Snapshot
+from autoscaler.core.spare import Extent, Size
+from autoscaler.core.tuning import SCALED, Bearer, Key, read_wish
+from autoscaler.core.workload import Workload
+
+LOWEST = -(2**31)
+MOST = 10_000  # virtual pods of one kind: more is a mistake
+PLACEHOLDER = {"priority-autoscaler/placeholder": "true"}
+
+
+@dataclass(slots=True)
+class _App:
+    """A workload that wants spare replicas, and its pods."""
+
+    workload: Workload
+    size: Size
+    pods: list[Pod] = field(default_factory=list)
+
+
+def spare_replicas(snapshot: Snapshot, index: Index) -> Iterator[Pod]:
+    """Yield the virtual pods of all applications, in the order of their names."""
+    apps = {
+        Bearer(one.kind, one.namespace, one.name): _App(one, cast("Size", wish.value))
+        for one in snapshot.workloads
+        if one.kind in SCALED and (wish := read_wish(Key.HEADROOM, one, snapshot.annotated.last_good)) is not None
+    }
+    if not apps:
+        return
+    owners = dict(apps)
+    for one in snapshot.workloads:
+        if one.owner is not None and (app := apps.get(Bearer(one.owner.kind, one.namespace, one.owner.name))):
+            owners[Bearer(one.kind, one.namespace, one.name)] = app
+    for pod in snapshot.pods:
+        owner = pod.owner
+        wanted = owners.get(Bearer(owner.kind, pod.namespace, owner.name)) if owner is not None else None
+        if wanted is not None and not pod.is_finished and pod.deleted_at is None:
+            wanted.pods.append(pod)
+    everywhere: Extent | None = None
+    for bearer in sorted(apps):
+        app = apps[bearer]
+        if app.pods:
+            everywhere = everywhere or measure(index.nodes.values())
+            count = app.size.replicas(replace(everywhere, pods=len(app.pods)))
+            yield from _copies_of(app, str(bearer), count, snapshot.at)
+
+
+def _copies_of(app: _App, name: str, count: int, at: datetime) -> Iterator[Pod]:
+    """Pods of the application's shape, without what belongs to a single pod: volumes, claims, gates."""
+    model = max(app.pods, key=lambda pod: (pod.created, pod.name))
+    twin = LabelSelector((Requirement(LABEL, "In", (name,)),))
+    spec = model.spec
+    spec = replace(
+        spec,
+        priority=LOWEST,
+        gates=(),
+        claims=(),
+        resource_claims=False,
+        anti_affinity=(
+            *spec.anti_affinity,
+            *(one._replace(selector=twin, namespaces=(), namespace_selector=None, match_label_keys=(),
+                           mismatch_label_keys=())
+              for one in spec.anti_affinity if _selects(one.selector, model.labels)),
+        ),
+        spread=(
+            *spec.spread,
+            *(one._replace(selector=twin, match_label_keys=())
+              for one in spec.spread if one.hard and _selects(one.selector, model.labels)),
+        ),
+    )  # fmt: skip
+    for pod in copies(name, count, spec, HEADROOM, at):
+        yield replace(
+            pod, namespace=model.namespace, owner=model.owner, annotations={**model.annotations, **PLACEHOLDER}
+        )
+
+
+def _selects(selector: LabelSelector | None, labels: Labels) -> bool:
+    return selector is not None and all(matches(one, labels) for one in selector.requirements)
+
+
+def copies(name: str, count: int, spec: PodSpec, why: str, at: datetime) -> Iterator[Pod]:
+    """Yield virtual pods of one kind; `why` is FLOOR or HEADROOM."""
+    labels, owner = {LABEL: name}, OwnerRef("Headroom", name, Uid(f"{why}{name}"))
+    for number in range(min(count, MOST)):
+        key = f"{name}.{number}"
+        yield Pod(
+            namespace="", name=key, uid=Uid(f"{why}{key}"), spec=spec, labels=labels, annotations=PLACEHOLDER,
+            owner=owner, created=at, unschedulable_since=at,
+        )  # fmt: skip
+
+
+def measure(nodes: Iterable[Node]) -> Extent:
+    """Count as cluster-proportional-autoscaler does: allocatable cpu, rounded up at the end."""
+    cpu, count = Counter[bool](), Counter[bool]()
+    for node in nodes:
+        is_schedulable = node.ready and not node.is_cordoned
+        cpu[is_schedulable] += node.allocatable["cpu"]
+        count[is_schedulable] += 1
+    return Extent(
+        cores=-(-(cpu[True] + cpu[False]) // 1000),
+        nodes=count[True] + count[False],
+        schedulable_cores=-(-cpu[True] // 1000),
+        schedulable_nodes=count[True],
+    )

@@ -1,0 +1,68 @@
+"""What an operator wants spare: headroom, and floors by time. What becomes of these values is `headroom`'s business."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from autoscaler.core.model import Pod
+from autoscaler.core.resources import Resources
+from autoscaler.core.spare import Size
+from autoscaler.core.window import Window
+
+VIRTUAL = "virtual/"  # how the uid of a virtual pod begins; then comes why it is there
+FLOOR, HEADROOM = f"{VIRTUAL}floor/", f"{VIRTUAL}headroom/"
+LABEL = "priority-autoscaler/virtual"  # the only label of virtual pods, so that no real pod's rules see them
+GROUP_LABEL = "priority-autoscaler/group"  # of no real node: by it virtual pods keep to a set of groups
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headroom:
+    """Room to be kept spare: `size` times a placeholder that asks for `requests`.
+
+    `groups` None: on any node. `per_zone`: in each zone of these groups by
+    itself. `window` None: always.
+    """
+
+    name: str  # where it is written, for people and for the order
+    size: Size
+    requests: Resources
+    groups: re.Pattern[str] | None = None
+    per_zone: bool = False
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """The least number of nodes of some groups together, while the window is open and `warmup` before."""
+
+    name: str
+    groups: re.Pattern[str]
+    nodes: int
+    window: Window | None = None
+    warmup: timedelta = timedelta(0)
+
+    def applies(self, at: datetime) -> bool:
+        return self.window is None or self.window.contains(at) or self.window.contains(at + self.warmup)
+
+    def changes(self, at: datetime) -> Iterator[datetime]:
+        """Yield when that will be different."""
+        for moment, early in ((at, timedelta(0)), (at + self.warmup, self.warmup)):
+            change = self.window.next_change(moment) if self.window is not None else None
+            if change is not None:
+                yield change - early
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """All that an operator wants spare."""
+
+    headroom: tuple[Headroom, ...] = ()
+    floors: tuple[Floor, ...] = ()
+
+
+def is_virtual(pod: Pod) -> bool:
+    """Whether this is room that is kept spare: the API server gives no such uid."""
+    return pod.uid.startswith(VIRTUAL)
