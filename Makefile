@@ -20,8 +20,9 @@ demo: venv ## play a capacity crisis and the return to spot on loopback: no acco
 kind: ## a kind cluster with image, chart and an emulated AWS; needs Docker and kind
 	@deploy/kind/up.sh
 
-test: venv ## all tests (ARGS go to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+WORKERS ?= 2
+test: venv ## all tests (ARGS go to pytest; WORKERS=0: one after the other, in one process)
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
 
 controlplane: venv ## build a real etcd and Kubernetes for `make test`, once; needs Go
 	@$(BIN)/python tests/controlplane/build.py
