@@ -66,7 +66,8 @@ __all__ = [
     "to_priority_class",
 ]
 
-_OF_DEPLOYMENT = "deployment.kubernetes.io/revision"  # its controller puts it on every ReplicaSet that it makes
+# Put on every ReplicaSet by the controller that makes it, together with copies of its own object's annotations.
+_REVISIONS = ("deployment.kubernetes.io/revision", "rollout.argoproj.io/revision")
 _BEGINNING = datetime.fromtimestamp(0, UTC)  # of an object that does not say when it was created
 _INSTANCE = re.compile(r"aws:///[^/]*/(i-[-0-9a-zA-Z]+)")
 _PHASES = {phase.value: phase for phase in Phase}
@@ -233,7 +234,7 @@ def own_annotations(kind: str, meta: WireMeta, interner: Interner) -> Labels:
     says better.
     """
     found = meta.annotations
-    if kind == "ReplicaSet" and found and _OF_DEPLOYMENT in found:
+    if kind == "ReplicaSet" and found and any(key in found for key in _REVISIONS):
         found = {key: text for key, text in found.items() if not key.startswith(PREFIX)}
     return interner.annotations(found)
 

@@ -166,6 +166,23 @@ def workloads(
     )
 
 
+def owners(kind: str, path: str, interner: Interner) -> Kind[WireObject, Workload]:
+    """Owners of a kind that was found by discovery, by their metadata."""
+
+    def convert(wire: WireObject) -> Workload:
+        meta = wire.metadata
+        return Workload(
+            kind=kind,
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=Uid(meta.uid),
+            annotations=interner.annotations(meta.annotations),
+            owner=interner.owner(meta.owner_references),
+        )
+
+    return Kind(name=kind, path=path, wire=WireObject, convert=convert, metadata_only=True, optional=True)
+
+
 def _of_storage(name: str, read: Read) -> Kind[Any, Any]:
     version = f"/apis/{read.group}/v1" if read.group else "/api/v1"
     return Kind(name=name, path=f"{version}/{read.plural}", wire=read.wire, convert=read.convert, optional=True)
