@@ -100,8 +100,10 @@ def group(aws: AwsEmulator, name: str, market: str) -> None:
 def test_pending_pods_become_bound_pods_and_kubectl_tells_why(own: Cluster, aws: AwsEmulator) -> None:
     Kubelets(own, aws)
     group(aws, "spot-a", "spot")
+    deploy(own, "web", 5)
+    # A pod that is refused later may take the place bought for another, and is told nothing of it.
+    wait_for(lambda: len(own.wait_judged()) == 5, "all to be refused")
     with controller(own, aws) as child:
-        deploy(own, "web", 5)
         wait_for(lambda: len(bound(own, "web")) == 5, "five bound pods")
         assert len(set(bound(own, "web"))) == 5, "each needs a node of its own"
         wait_for(lambda: len(own.events("TriggeredScaleUp")) == 5, "an event for each pod")

@@ -23,6 +23,7 @@ from tests.e2e.places import ControlPlane
 from tests.e2e.stage import Stage
 
 HERE = Path(__file__).parent
+WHOLE_RUN = "test_rights.py"  # looks at what all others did
 PLAYED = pytest.StashKey[dict[str, "Future[None]"]]()
 TROUPES = pytest.StashKey[list[ThreadPoolExecutor]]()
 
@@ -45,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]
     if is_real(config):
-        items.sort(key=lambda item: item.get_closest_marker("controlplane") is not None)
+        items.sort(key=lambda item: item.path.name == WHOLE_RUN)
         if not is_available():
             for item in items:
                 item.add_marker(pytest.mark.skip(reason=MISSING))

@@ -19,6 +19,7 @@ from autoscaler.emulator.aws.journal import Call
 from autoscaler.emulator.aws.server import EmulatorConfig
 from autoscaler.emulator.aws.world import Delays
 from autoscaler.emulator.child import ChildController
+from autoscaler.emulator.kubernetes.objects import condition
 from autoscaler.emulator.kubernetes.resources import named
 from autoscaler.emulator.world import EmulatedWorld
 from autoscaler.kubernetes.draining.marks import CANDIDATE
@@ -94,6 +95,10 @@ class Stage:
 
     def running(self, app: str) -> int:
         return len(self.pods(app, "Running"))
+
+    def refused(self, app: str) -> int:
+        """How many pods the scheduler has found no place for."""
+        return sum(condition(pod, "PodScheduled").get("reason") == "Unschedulable" for pod in self.pods(app))
 
     def events(self, reason: str) -> list[dict[str, Any]]:
         """Kubernetes events of a reason."""
