@@ -15,17 +15,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from autoscaler import clock
+from autoscaler.emulator.aws.server import AwsEmulator, EmulatorConfig
+from autoscaler.emulator.aws.world import Delays as AwsDelays
 from autoscaler.emulator.kubernetes.indexes import Indexes
 from autoscaler.emulator.kubernetes.kubelet import Delays, Kubelet
 from autoscaler.emulator.kubernetes.resources import NODES, PODS, Kind
 from autoscaler.emulator.kubernetes.store import Event
 from autoscaler.emulator.kubernetes.timers import Timers
+from autoscaler.emulator.world import EmulatedWorld
 from tests.controlplane.client import Json, Refused
 from tests.controlplane.cluster import AuditLog, Cluster
 from tests.controlplane.remote import MIRRORED, RemoteStore, collection, selection
@@ -34,6 +38,7 @@ from tests.controlplane.running import NOT_OURS
 METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE", "deletecollection": "DELETE"}
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 RENEWAL = 10.0  # seconds between two heartbeats of a node, where somebody counts them
+QUICK = AwsDelays(launch=0.1, boot=0.2, terminate=0.2, retry=0.5)
 ResultT = TypeVar("ResultT")
 
 
@@ -66,6 +71,25 @@ class Asked:
         return [row for row in told if re.search(path, row["path"]) and method in ("", row["method"])]
 
 
+@contextmanager
+def joined(cluster: Cluster) -> Iterator[AwsEmulator]:
+    """A quick AWS whose machines join the cluster as nodes, for the length of the block."""
+    kubeconfig = cluster.kubeconfig.read_text()
+    with (
+        TemporaryDirectory() as folder,
+        HollowCluster.start(cluster, kubeconfig, Asked(cluster.audit, "")) as hollow,
+        AwsEmulator.start(EmulatorConfig(delays=QUICK)) as aws,
+    ):
+        world_of(aws, hollow, Path(folder))
+        yield aws
+
+
+def world_of(aws: AwsEmulator, hollow: HollowCluster, folder: Path) -> EmulatedWorld:
+    """The world of which they are the halves."""
+    stand_in: Any = hollow
+    return EmulatedWorld(aws, stand_in, folder)
+
+
 class HollowCluster:
     """Machines without anything in them that a real control plane takes for nodes."""
 
@@ -94,6 +118,10 @@ class HollowCluster:
                     yield made
                 if timers.done():
                     timers.result()  # a kubelet's own fault
+            except Exception as failure:
+                if timers.done():
+                    failure.add_note(f"the kubelets had ended: {timers.exception()!r}")
+                raise
             finally:
                 timers.cancel()
                 made.store.forget_nodes()

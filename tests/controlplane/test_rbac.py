@@ -12,14 +12,13 @@ import pytest
 
 from autoscaler import clock
 from autoscaler.core.model import InstanceId
-from autoscaler.emulator.aws.model import InstanceEvent
-from autoscaler.emulator.aws.server import AwsEmulator, EmulatorConfig
-from autoscaler.emulator.aws.world import Delays
+from autoscaler.emulator.aws.server import AwsEmulator
 from autoscaler.emulator.child import ChildController
 from autoscaler.kubernetes.state import SavedState, StateStore
 from autoscaler.kubernetes.transport import KubernetesSettings, connect
 from tests.controlplane.client import Json, Refused, wait_for
 from tests.controlplane.cluster import NAMESPACE, Cluster, hollow, node_of, pod, pods_path
+from tests.controlplane.hollow import joined
 from tests.controlplane.installation import denied, installed, path_of, rights_given, rights_used, unused, user_of
 from tests.deploy.chart import VALUES, Rendering, render
 
@@ -70,17 +69,7 @@ def test_the_pod_is_admitted_as_restricted(own: Cluster) -> None:
 @contextmanager
 def an_account(cluster: Cluster) -> Iterator[AwsEmulator]:
     """An AWS with one group, whose instances become hollow nodes."""
-
-    def follow(event: InstanceEvent) -> None:
-        if event.kind == "in-service":
-            provider = f"aws:///{event.zone}/{event.id}"
-            cluster.client.create("/api/v1/nodes", hollow(event.id, zone=event.zone, provider_id=provider))
-        elif event.kind == "terminated":
-            cluster.client.delete(f"/api/v1/nodes/{event.id}")
-
-    delays = Delays(launch=0.1, boot=0.2, terminate=0.2, retry=0.5)
-    with AwsEmulator.start(EmulatorConfig(delays=delays)) as aws:
-        aws.world.subscribe(follow)
+    with joined(cluster) as aws:
         tags = {"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/prod": "owned"}
         aws.create_group(name=GROUP, market="spot", tags=tags, instance_types=["m5.xlarge"])
         yield aws
@@ -117,12 +106,8 @@ def deploy(cluster: Cluster, name: str, **spec: Any) -> None:
     cluster.client.create(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", body)
 
 
-def without_kubelet(cluster: Cluster) -> bool:
-    """End pods that are being deleted, as the kubelets would that are not there; tell whether all are well."""
+def all_placed(cluster: Cluster) -> bool:
     pods = cluster.pods()
-    for each in pods:
-        if each["metadata"].get("deletionTimestamp"):
-            cluster.client.delete(pods_path(each["metadata"]["name"]))
     return bool(pods) and all(node_of(each) for each in pods)
 
 
@@ -131,10 +116,10 @@ def test_a_node_is_bought_and_given_back_under_the_charts_roles(own: Cluster, tm
     rendering = render(values, namespace=NAMESPACE)
     with an_account(own) as aws, running(own, rendering, aws, tmp_path):
         deploy(own, "web", cpu="3")
-        wait_for(lambda: without_kubelet(own), "the pod to be placed on a bought node")
+        wait_for(lambda: all_placed(own), "the pod to be placed on a bought node")
         wait_for(lambda: own.events("TriggeredScaleUp"), "its event")
         own.add_nodes([hollow("base")])
-        wait_for(lambda: without_kubelet(own) and not live(aws), "the node to be drained and given back")
+        wait_for(lambda: all_placed(own) and not live(aws), "the node to be drained and given back")
         assert [node_of(each) for each in own.pods()] == ["base"]
         wait_for(lambda: own.events("ScaleDown"), "its event")
         wait_for(lambda: "autoscalerStatus: Running" in status(own), "the status")

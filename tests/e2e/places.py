@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Protocol
 
 from autoscaler.emulator.aws.server import AwsEmulator, EmulatorConfig
 from autoscaler.emulator.kubernetes.kubelet import Delays
 from autoscaler.emulator.kubernetes.server import Options
 from autoscaler.emulator.world import CLUSTER_TAG, LABEL_TAG, EmulatedWorld, WorldOptions
 from tests.controlplane.cluster import NAMESPACE, OURS, Cluster
-from tests.controlplane.hollow import Asked, HollowCluster
+from tests.controlplane.hollow import Asked, HollowCluster, world_of
 from tests.controlplane.installation import installed, user_of
 from tests.deploy.chart import Rendering, render
 
@@ -88,7 +88,6 @@ class ControlPlane:
                 HollowCluster.start(self.cluster, self.kubeconfig, asked) as kubernetes,
                 AwsEmulator.start(aws) as emulator,
             ):
-                stand_in: Any = kubernetes
-                yield EmulatedWorld(emulator, stand_in, Path(folder))
+                yield world_of(emulator, kubernetes, Path(folder))
         finally:
             self.cluster.sweep()
