@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from autoscaler.emulator.child import ChildController
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
 SIDE_BY_SIDE = 3
+pytestmark = pytest.mark.emulator("played there by tests/controlplane/test_applications.py")
 PREFIX = "priority-autoscaler/"
 KINDS = {"deployments": "default", "namespaces": "", "priorityclasses": ""}
 
