@@ -15,9 +15,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, keep those of a file together, and all that need the control plane."""
-    for item in items:
-        home = "controlplane" if item.get_closest_marker("controlplane") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(home))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Where several processes share the tests, keep those of a file together, and all that need the control plane.
+
+    Now, as the groups are read before any conftest may look at all items.
+    """
+    home = "controlplane" if item.get_closest_marker("controlplane") else item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group(home))
