@@ -22,7 +22,7 @@ kind: ## a kind cluster with image, chart and an emulated AWS; needs Docker and 
 
 WORKERS ?= 2
 test: venv ## all tests (ARGS go to pytest; WORKERS=0: one after the other, in one process)
-	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(ARGS)
 
 e2e: venv ## the end-to-end tests on the real control plane, under the chart's rights; 4 minutes
 	@$(BIN)/python -m pytest tests/e2e --stage=controlplane $(ARGS)

@@ -3,8 +3,13 @@
 Warnings are errors by pyproject.toml; an exception to that is listed there.
 """
 
+from typing import Any
+
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
+
+CONTROL_PLANE = "tests/controlplane/"
 
 settings.register_profile("house", deadline=None)  # no test may fail for the machine's slowness
 settings.load_profile("house")
@@ -15,10 +20,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Where several processes share the tests, keep those of a file together, and all that need the control plane.
+class ByHome(LoadScopeScheduling):  # type: ignore[misc]
+    """Several processes share the tests: those of a file stay together, and all that need the control plane."""
 
-    Now, as the groups are read before any conftest may look at all items.
-    """
-    home = "controlplane" if item.get_closest_marker("controlplane") else item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group(home))
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return CONTROL_PLANE if path.startswith(CONTROL_PLANE) else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHome:
+    return ByHome(config, log)
