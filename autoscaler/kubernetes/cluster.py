@@ -251,7 +251,7 @@ class ClusterCache:
         self.residents.change(before, after)
         if (pod := after or before) is not None:
             self.owners.note(pod.owner)
-            if pod.annotations:
+            if pod.annotations or (before is not None and before.annotations):
                 self._tuned_changed(Bearer("Pod", pod.namespace, pod.name), pod.uid, before, after)
         if after is None:
             relevant = before is not None

@@ -70,6 +70,13 @@ PRIORITY_CLASSES: Kind[WirePriorityClass, PriorityClass] = Kind(
 )
 
 
+def api_version_of(kind: str) -> str:
+    """The API version of an object that carries annotations of ours; events about it name that too."""
+    path = WORKLOADS.get(kind) or (PRIORITY_CLASSES.path if kind == PRIORITY_CLASSES.name else "")
+    root, _, version = path.rpartition("/")[0].partition("/apis/")
+    return version if version and not root else "v1"
+
+
 def pods(interner: Interner) -> Kind[WirePod, Pod]:
     """Pods that are not finished: the others take no room and never move."""
     return Kind(

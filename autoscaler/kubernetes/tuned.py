@@ -58,7 +58,9 @@ class Tuned:
         return any(old.get(key) != new.get(key) for key in Key)
 
     def _keep(self, bearer: Bearer, uid: str, old: Labels, faults: Mapping[Key, str]) -> None:
-        unread, known = faults_in(old, bearer.kind), self._last_good.get(bearer, {})
+        last = self.faults.get(bearer)
+        known = self._last_good.get(bearer, {}) if last is not None and last.uid == uid else {}
+        unread = faults_in(old, bearer.kind)
         good = {key: old[key] if key in old and key not in unread else known.get(key, "") for key in faults}
         self._last_good[bearer] = {key: text for key, text in good.items() if text}
         told = []

@@ -110,6 +110,7 @@ def test_what_cannot_be_read_leaves_the_last_good_value_and_is_told_on_the_objec
         (told,) = wait_for(lambda: stage.events("InvalidAnnotation"), "the event")
         about = told["involvedObject"]
         assert (about["kind"], about["namespace"], about["name"]) == ("Deployment", "default", "web")
+        assert about["apiVersion"] == "apps/v1"
         assert told["type"] == "Warning"
         assert "expected one of allow, never, only; only stays in force" in told["message"]
         assert metric(child, "priority_autoscaler_config_faults_total", kind="annotation") == 1

@@ -48,6 +48,7 @@ def test_the_end_of_an_object_leaves_its_successor_alone() -> None:
     tuned = Tuned()
     tuned.change(WEB, "1", GOOD, WORSE)
     tuned.change(WEB, "2", None, OTHER)
+    assert tuned.last_good == {WEB: {}}, "what its predecessor said is not its own"
     tuned.change(WEB, "1", WORSE, None)
     assert tuned.faults[WEB].uid == "2"
     tuned.change(WEB, "2", OTHER, None)
