@@ -8,7 +8,6 @@ ever waits for it: its annotations simply say nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -55,7 +54,8 @@ class OwnerKinds:
         self._interner = interner
         self._on_change = on_change
         self._seen: set[OwnerKind] = set()
-        self._new, self._news = anyio.create_memory_object_stream[OwnerKind](math.inf)
+        self._new: list[OwnerKind] = []
+        self._news: anyio.Event | None = None  # somebody waits for it
 
     def note(self, owner: OwnerRef | None) -> None:
         """Take note of whom something belongs to."""
@@ -64,7 +64,9 @@ class OwnerKinds:
         kind = OwnerKind(owner.api_version, owner.kind)
         if kind not in self._seen and len(self._seen) < MOST_KINDS:
             self._seen.add(kind)
-            self._new.send_nowait(kind)
+            self._new.append(kind)
+            if self._news is not None:
+                self._news.set()
 
     def objects(self) -> Iterator[Workload]:
         """Yield every owner that can be seen."""
@@ -74,8 +76,12 @@ class OwnerKinds:
     async def run(self) -> None:
         """Follow for ever whatever `note` has seen."""
         async with anyio.create_task_group() as tasks:
-            async for kind in self._news:
-                tasks.start_soon(self._follow, kind)
+            while True:
+                for kind in self._new:
+                    tasks.start_soon(self._follow, kind)
+                self._new.clear()
+                self._news = anyio.Event()
+                await self._news.wait()
 
     async def _follow(self, kind: OwnerKind) -> None:
         failures = 0

@@ -6,23 +6,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoscaler.emulator.aws import AwsEmulator, EmulatorConfig
+from autoscaler.emulator.aws import AwsEmulator
 from tests.controlplane.client import Refused, wait_for
 from tests.controlplane.cluster import NAMESPACE, Cluster
-from tests.controlplane.test_scaling import DEPLOYMENTS, QUICK, Kubelets, bound, controller, deploy, group, kubectl
+from tests.controlplane.hollow import joined
+from tests.controlplane.test_scaling import DEPLOYMENTS, bound, controller, deploy, group, kubectl
 
 pytestmark = pytest.mark.controlplane
 GROUPS = "priority-autoscaler/groups"
 
 
 @pytest.fixture
-def aws() -> Iterator[AwsEmulator]:
-    with AwsEmulator.start(EmulatorConfig(delays=QUICK)) as running:
+def aws(own: Cluster) -> Iterator[AwsEmulator]:
+    with joined(own) as running:
         yield running
 
 
 def test_kubectl_annotate_changes_what_is_bought(own: Cluster, aws: AwsEmulator) -> None:
-    Kubelets(own, aws)
     group(aws, "spot-a", "spot")
     group(aws, "od-a", "on-demand")
     tiers = {"priorities": "20: ['^spot-']\n10: ['^od-']\n"}
@@ -87,7 +87,6 @@ def is_served(cluster: Cluster, path: str) -> bool:
 
 
 def test_an_owner_of_any_kind_is_followed(own: Cluster, aws: AwsEmulator, rollouts: str) -> None:
-    Kubelets(own, aws)
     group(aws, "spot-a", "spot")
     group(aws, "od-a", "on-demand")
     body = {"apiVersion": "example.com/v1", "kind": "Rollout", "metadata": {"name": "web"}}
