@@ -5,10 +5,10 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 	&& { command -v "$$p"; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help venv demo kind test controlplane fidelity lint bench lock format
+.PHONY: help venv demo kind test e2e controlplane fidelity lint bench lock format
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## set up .venv: packages as locked, this project, kubectl and helm
 	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 with venv and ensurepip found; name one: make venv PYTHON=/path/to/python3" >&2; exit 1; }
@@ -20,10 +20,14 @@ demo: venv ## play a capacity crisis and the return to spot on loopback: no acco
 kind: ## a kind cluster with image, chart and an emulated AWS; needs Docker and kind
 	@deploy/kind/up.sh
 
-test: venv ## all tests (ARGS go to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+WORKERS ?= 2
+test: venv ## all tests (ARGS go to pytest; WORKERS=0: one after the other, in one process)
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) $(ARGS)
 
-controlplane: venv ## build a real etcd and Kubernetes for `make test`, once; needs Go
+e2e: venv ## the end-to-end tests on the real control plane, under the chart's rights; 4 minutes
+	@$(BIN)/python -m pytest tests/e2e --stage=controlplane $(ARGS)
+
+controlplane: venv ## build a real etcd and Kubernetes for `make test` and `make e2e`, once; needs Go
 	@$(BIN)/python tests/controlplane/build.py
 
 N ?= 300

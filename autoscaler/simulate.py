@@ -42,6 +42,7 @@ from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
 from autoscaler.kubernetes.reserve_config import CONFIG_MAP as HEADROOM_CONFIG_MAP
 from autoscaler.kubernetes.reserve_config import parse_headroom
 from autoscaler.kubernetes.scheduler_config import SchedulerConfigError, parse_scheduler_config
+from autoscaler.kubernetes.tuned import offline_faults
 from autoscaler.kubernetes.yaml_text import YamlFault, load_documents, one_line
 
 _TIMESTAMP = re.compile(rb"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)")
@@ -112,6 +113,7 @@ class Simulation:
         except MalformedObjectError as error:
             raise InputError(f"{one_line(error)}; nothing is decided on such input") from None
         self.warnings += (*cluster.warnings, *tell_gaps(cluster))
+        self.warnings += offline_faults(cluster.pods, cluster.workloads, cluster.annotated)
         return cluster
 
     def _groups(self) -> tuple[NodeGroup, ...]:

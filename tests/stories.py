@@ -204,6 +204,7 @@ def _spec_fields(top: _Row) -> Row:
         spread=lambda key: (SpreadConstraint(key, 1, True, None),),
         affinity=lambda key: (PodTerm(key, None),),
         anti_affinity=lambda key: (PodTerm(key, None),),
+        affinity_to=lambda app: (PodTerm(HOSTNAME_LABEL, LabelSelector((Requirement("app", "In", (app,)),))),),
         lonely=lambda app: (PodTerm(HOSTNAME_LABEL, LabelSelector((Requirement("app", "In", (app,)),))),),
         tolerations=lambda rows: tuple(Toleration(**one) for one in rows),
     ) | read_preferences(top.take("prefers", {}))  # fmt: skip
@@ -212,8 +213,9 @@ def _spec_fields(top: _Row) -> Row:
 def _spec(fields: Row) -> Any:
     if "selector" in fields:
         fields["node_selector"] = fields.pop("selector")
-    if "lonely" in fields:
-        fields["anti_affinity"] = fields.pop("lonely")
+    for word, name in (("lonely", "anti_affinity"), ("affinity_to", "affinity")):
+        if word in fields:
+            fields[name] = fields.pop(word)
     if "zones" in fields:
         fields["node_terms"] = (NodeTerm((Requirement(ZONE_LABEL, "In", fields.pop("zones")),)),)
     return builders.spec(**fields)

@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 
 from autoscaler.core.decision import Objection, Why
 from autoscaler.core.model import GroupName, Market, NodeGroup, Pod
+from autoscaler.core.reserve import is_virtual
 from autoscaler.core.tuning import NO_TUNING, GroupTiers, Key, MarketWish, Tuning, Tunings, Wish
 
 ClusterTiers = Mapping[GroupName, int | None]
@@ -68,14 +69,18 @@ class Menus:
     def tuning_of(self, pod: Pod) -> Tuning:
         return self._tunings.of(pod)
 
+    def is_shared(self, pod: Pod, terms: Terms) -> bool:
+        """Whether pods that share all else have the same terms: not where each waits, or has a last good value."""
+        return (terms.menu is None or terms.menu.wait is None) and not self._tunings.is_alone(pod)
+
     def of(self, pod: Pod) -> Terms:
         """The terms on which the pod is bought a node."""
         tuning = self._tunings.of(pod)
         if tuning is NO_TUNING:
             return PLAIN
         menu = self._menu(tuning)
-        if menu is None or menu.wait is None or pod.node is not None:
-            return Terms(menu)
+        if menu is None or menu.wait is None or pod.node is not None or is_virtual(pod):
+            return Terms(menu)  # spare room is made anew in each pass: it would wait for ever
         longest = cast("timedelta | None", menu.wait.value)
         if longest is None:
             return Terms(menu, is_patient=True)

@@ -29,6 +29,7 @@ _TOKEN = re.compile(
 _MEMBER = re.compile(r"\[:(?P<not>\^?)(?P<posix>[a-z]+):\]|(?P<escape>\\.)|(?P<plain>.)", re.DOTALL)
 _ESCAPES = frozenset("AbBdDsSwWafnrtvx")  # letters that mean the same to both
 _MOST_REPEATS = 1000
+_MOST_IN_A_ROW = 4  # repetitions in an expression that may take the square of the square of a name's length
 
 
 class RegexError(ValueError):
@@ -50,6 +51,38 @@ def compile_go(text: str) -> re.Pattern[str]:
         return re.compile("".join(out) + ")" * len(flags[0]), re.ASCII)
     except (re.error, OverflowError) as error:
         raise RegexError(str(error)) from None
+    except RecursionError:
+        raise RegexError("nested too deeply") from None
+
+
+def may_explode(text: str) -> bool:
+    """Whether Python's engine may need exponential time where Go's needs linear: it tries all ways to match.
+
+    So it may for a repeated group that repeats or chooses within, and for many
+    repetitions in a row. Cautious: it is true for some that are harmless.
+    """
+    nested = [False]  # by open group: whether it repeats or chooses within
+    closed, repeats, position = False, 0, 0
+    while position < len(text) and (token := _TOKEN.match(text, position)) is not None:
+        position = token.end()
+        if token["repeat"] is not None:
+            repeats += token["repeat"][0] != "?"
+            if (closed and token["repeat"][0] != "?") or repeats > _MOST_IN_A_ROW:
+                return True
+            nested[-1] = True
+        elif token["or"] is not None:
+            nested[-1] = True
+        elif (
+            token["open"] is not None
+            or token["named"] is not None
+            or (token["flags"] is not None and token["after"] == ":")
+        ):
+            nested.append(False)
+        closed = False
+        if token["close"] is not None and len(nested) > 1:
+            closed = nested.pop()
+            nested[-1] |= closed
+    return False
 
 
 def _written(token: re.Match[str], flags: list[list[str]]) -> str:

@@ -45,14 +45,21 @@ class Floor:
     warmup: timedelta = timedelta(0)
 
     def applies(self, at: datetime) -> bool:
-        return self.window is None or self.window.contains(at) or self.window.contains(at + self.warmup)
+        """Whether the window is open, or opens within the time to warm up."""
+        window = self.window
+        if window is None or window.contains(at):
+            return True
+        opens = window.next_change(at)
+        return opens is not None and opens - at <= self.warmup
 
     def changes(self, at: datetime) -> Iterator[datetime]:
-        """Yield when that will be different."""
-        for moment, early in ((at, timedelta(0)), (at + self.warmup, self.warmup)):
-            change = self.window.next_change(moment) if self.window is not None else None
-            if change is not None:
-                yield change - early
+        """Yield when that may be different; the next three changes of the window are enough."""
+        moment: datetime | None = at
+        for _ in range(3):
+            moment = self.window.next_change(moment) if self.window is not None and moment is not None else None
+            if moment is not None:
+                yield moment
+                yield moment - self.warmup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Any
 _PERCENTAGE = re.compile(r"(\d+)%")
 _LINEAR = ("coresPerReplica", "nodesPerReplica", "min", "max", "preventSinglePointFailure", "includeUnschedulableNodes")
 _LADDER = ("coresToReplicas", "nodesToReplicas", "includeUnschedulableNodes")
+_MOST = 10**9  # of anything
 Rungs = tuple[tuple[int, int], ...]
 
 
@@ -60,7 +61,7 @@ class Linear:
     def _term(self, amount: int, per_replica: float) -> int:
         if per_replica == 0:
             return 1
-        wanted = max(self.least, math.ceil(amount / per_replica))
+        wanted = max(self.least, math.ceil(min(amount / per_replica, _MOST)))
         return min(wanted, self.most) if self.most else wanted
 
 
@@ -115,9 +116,9 @@ def read_size(text: str) -> Size:
     text = text.strip()
     match = _PERCENTAGE.fullmatch(text)
     if match is not None:
-        return Share(int(match[1]))
+        return Share(min(int(match[1][:12]), _MOST))
     if text.isdecimal():
-        return Count(int(text))
+        return Count(min(int(text[:12]), _MOST))
     if not text.startswith("{"):
         raise SizeError("expected a count such as 3, a percentage such as 10%, or linear or ladder JSON")
     value = _decode(text)
@@ -167,7 +168,7 @@ def _decode(value: object) -> Mapping[str, Any]:
             raise SizeError("no JSON: nested too deeply") from None
     if not isinstance(value, dict):
         raise SizeError(f"expected an object, got {value!r:.40}")
-    return value
+    return {key: each for key, each in value.items() if each is not None}  # null is absent, as Go reads it
 
 
 def _know(row: Mapping[str, Any], known: tuple[str, ...]) -> None:
@@ -178,15 +179,15 @@ def _know(row: Mapping[str, Any], known: tuple[str, ...]) -> None:
 
 def _amount(row: Mapping[str, Any], key: str) -> float:
     value = row.get(key, 0)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
-        raise SizeError(f"{key}: expected a number that is not negative, got {value!r:.40}")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        raise SizeError(f"{key}: expected a number from 0 to {_MOST}, got {value!r:.40}")
     return float(value)
 
 
 def _whole(row: Mapping[str, Any], key: str) -> int:
     value = row.get(key, 0)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise SizeError(f"{key}: expected a whole number that is not negative, got {value!r:.40}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        raise SizeError(f"{key}: expected a whole number from 0 to {_MOST}, got {value!r:.40}")
     return value
 
 
@@ -204,7 +205,11 @@ def _rungs(row: Mapping[str, Any], key: str) -> Rungs:
         raise SizeError(fault)
     found = []
     for step in value:
-        if not isinstance(step, list) or len(step) != 2 or not all(type(one) is int and one >= 0 for one in step):
+        if (
+            not isinstance(step, list)
+            or len(step) != 2
+            or not all(type(one) is int and 0 <= one <= _MOST for one in step)
+        ):
             raise SizeError(fault)
         found.append((step[0], step[1]))
     return tuple(sorted(found))

@@ -20,6 +20,7 @@ from typing import NamedTuple
 from autoscaler.core.duration import parse_duration
 from autoscaler.core.model import Labels, Pod
 from autoscaler.core.policy import compile_regex
+from autoscaler.core.regex import may_explode
 from autoscaler.core.spare import read_size
 from autoscaler.core.window import Window, parse_window
 from autoscaler.core.workload import Workload
@@ -39,6 +40,7 @@ class Key(StrEnum):
     HEADROOM = PREFIX + "headroom"  # stands on workloads with a scale, and is no wish of their pods
 
 
+OF_PODS = tuple(key for key in Key if key is not Key.HEADROOM)
 SCALED = frozenset(("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"))
 
 
@@ -103,7 +105,7 @@ GroupTiers = tuple[tuple[re.Pattern[str], ...], ...]
 def read_groups(text: str) -> GroupTiers:
     """Read tiers separated by `;`, regexes by `,`. Raises ValueError (PolicyError) that names the expression."""
     tiers = tuple(
-        tuple(compile_regex(one.strip()) for one in _split(tier, ",") if one.strip()) for tier in _split(text, ";")
+        tuple(_compile(one.strip()) for one in _split(tier, ",") if one.strip()) for tier in _split(text, ";")
     )
     tiers = tuple(tier for tier in tiers if tier)
     if not tiers:
@@ -111,18 +113,29 @@ def read_groups(text: str) -> GroupTiers:
     return tiers
 
 
+def _compile(text: str) -> re.Pattern[str]:
+    """Anybody may annotate, and nobody may hold the controller up: what could take long is refused."""
+    if may_explode(text):
+        raise ValueError(f"regex {text!r}: repeats what repeats or chooses within, or too often; write it plainer")
+    return compile_regex(text)
+
+
 def _split(text: str, sign: str) -> list[str]:
     """Split where the sign stands outside of brackets: `{1,3}` and `[,]` are parts of an expression."""
     parts, depth, begin = [], 0, 0
-    escaped = False
+    is_escaped, is_class = False, False
     for at, char in enumerate(text):
-        if escaped:
-            escaped = False
+        if is_escaped:
+            is_escaped = False
         elif char == "\\":
-            escaped = True
-        elif char in "{[(":
+            is_escaped = True
+        elif is_class:
+            is_class = char != "]" or text[at - 1] == "[" or text[at - 2 : at] == "[^"
+        elif char == "[":
+            is_class = True
+        elif char in "{(":
             depth += 1
-        elif char in "}])":
+        elif char in "})":
             depth = max(0, depth - 1)
         elif char == sign and not depth:
             parts.append(text[begin:at])
@@ -188,6 +201,11 @@ def is_tuned(annotations: Labels) -> bool:
     return bool(annotations) and any(key in annotations for key in Key)
 
 
+def _is_wishful(annotations: Labels) -> bool:
+    """Whether an object says anything that its pods obey."""
+    return bool(annotations) and any(key in annotations for key in OF_PODS)
+
+
 LastGood = Mapping[Bearer, Mapping[Key, str]]
 
 
@@ -225,24 +243,24 @@ class Tunings:
 
     def __init__(self, workloads: Iterable[Workload], annotated: Annotated) -> None:
         owners = [one for one in workloads if one.annotations or one.owner is not None]
-        is_any = any(is_tuned(one.annotations) for one in owners)
+        is_any = any(_is_wishful(one.annotations) for one in owners)
         # By name, as files that people write have no uids.
         self._owners = {Bearer(one.kind, one.namespace, one.name): one for one in owners} if is_any else {}
-        self._namespaces = {name: each for name, each in annotated.namespaces.items() if is_tuned(each)}
-        self._classes = {name: each for name, each in annotated.priority_classes.items() if is_tuned(each)}
+        self._namespaces = {name: each for name, each in annotated.namespaces.items() if _is_wishful(each)}
+        self._classes = {name: each for name, each in annotated.priority_classes.items() if _is_wishful(each)}
         self._last_good = annotated.last_good
         self._known: dict[tuple[object, ...], Tuning] = {}
 
     def of(self, pod: Pod) -> Tuning:
         """The wishes that apply to the pod."""
-        own = pod.annotations if is_tuned(pod.annotations) else None
+        own = pod.annotations if _is_wishful(pod.annotations) else None
         if own is None and not (self._owners or self._namespaces or self._classes):
             return NO_TUNING
         bearer = Bearer("Pod", pod.namespace, pod.name)
         if bearer not in self._last_good:
             bearer = _THE_POD  # many pods share what is worked out here
         key = (
-            tuple(own.get(each) for each in Key) if own is not None else None,
+            tuple(own.get(each) for each in OF_PODS) if own is not None else None,
             pod.owner[:2] if pod.owner is not None and self._owners else (),
             pod.namespace if self._namespaces or self._owners else "",
             pod.spec.priority_class if self._classes else "",
@@ -253,10 +271,14 @@ class Tunings:
             found = self._known[key] = self._work_out(pod, bearer)
         return found
 
+    def is_alone(self, pod: Pod) -> bool:
+        """Whether the pod itself has a value that cannot be read, and perhaps a last good one."""
+        return bool(self._last_good) and Bearer("Pod", pod.namespace, pod.name) in self._last_good
+
     def _work_out(self, pod: Pod, bearer: Bearer) -> Tuning:
         found: dict[Key, Wish] = {}
         for who, texts in self._bearers(pod, bearer):
-            for key in Key:
+            for key in OF_PODS:
                 if key not in found and key in texts:
                     wish = _wish(key, texts[key], who, self._last_good)
                     if wish is not None:

@@ -32,6 +32,7 @@ from autoscaler.kubernetes.cache import Kind, Pace, Reflector
 from autoscaler.kubernetes.convert import Interner, MalformedObjectError, Namespace, PriorityClass, parse_priorities
 from autoscaler.kubernetes.draining.residents import Residents
 from autoscaler.kubernetes.kinds import ConfigMap
+from autoscaler.kubernetes.owners import OwnerKinds
 from autoscaler.kubernetes.policy_config import CONFIG_MAP as POLICY_CONFIG_MAP
 from autoscaler.kubernetes.policy_config import KEY as POLICY_KEY
 from autoscaler.kubernetes.policy_config import OperatorPolicy, parse_policy
@@ -141,6 +142,7 @@ class ClusterCache:
         self.workloads = tuple(
             Reflector(api, self._workloads(kind, interner), pace, self._workload_changed) for kind in kinds.WORKLOADS
         )
+        self.owners = OwnerKinds(api, pace, interner, self._workload_changed)
         self.storage = tuple(Reflector(api, kind, pace, self._value_changed) for kind in kinds.STORAGE)
         services = [kinds.SERVICES] if settings.schedulers.derives_selectors else []
         self.services = tuple(Reflector(api, kind, pace, self._value_changed) for kind in services)
@@ -173,6 +175,7 @@ class ClusterCache:
             gc.freeze()  # the caches are no garbage: a full collection need not walk them
             log.info("cache.synced", pods=len(self.pods.objects), nodes=len(self.nodes.objects))
             task_status.started()
+            tasks.start_soon(self.owners.run)
             while True:
                 await anyio.sleep(_SWEEP_SECONDS)
                 self._interner.sweep_if_grown(self.pods.objects.values())
@@ -180,6 +183,7 @@ class ClusterCache:
     def view(self) -> ClusterView:
         """Return the cluster as it is now."""
         workloads = {uid: each for one in self.workloads for uid, each in one.objects.items()}
+        workloads |= {one.uid: one for one in self.owners.objects()}
         services = (each for one in self.services for each in one.objects.values())
         return ClusterView(
             generation=self.generation,
@@ -245,8 +249,10 @@ class ClusterCache:
     def _pod_changed(self, before: Pod | None, after: Pod | None) -> None:
         self._census.change(before, after)
         self.residents.change(before, after)
-        if (pod := after or before) is not None and pod.annotations:
-            self._tuned_changed(Bearer("Pod", pod.namespace, pod.name), pod.uid, before, after)
+        if (pod := after or before) is not None:
+            self.owners.note(pod.owner)
+            if pod.annotations or (before is not None and before.annotations):
+                self._tuned_changed(Bearer("Pod", pod.namespace, pod.name), pod.uid, before, after)
         if after is None:
             relevant = before is not None
         elif before is None:
@@ -282,6 +288,7 @@ class ClusterCache:
     def _workload_changed(self, before: Workload | None, after: Workload | None) -> None:
         """A wish of an application is obeyed at once; replicas follow the pods as they come and go."""
         one = after or before
+        self.owners.note(one.owner if one is not None else None)
         if one is not None and self._tuned_changed(Bearer(one.kind, one.namespace, one.name), one.uid, before, after):
             self._wake()
         else:

@@ -19,6 +19,7 @@ from autoscaler.core.podspec import Effect, Taint, Toleration
 from autoscaler.core.policy import PolicyError, Tiers
 from autoscaler.core.resources import Resources
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.core.tuning import PREFIX
 from autoscaler.core.workload import PodDisruptionBudget
 from autoscaler.errors import AutoscalerError
 from autoscaler.kubernetes.interner import Interner, freeze_labels, kept_annotations
@@ -54,6 +55,7 @@ __all__ = [
     "PriorityClass",
     "PriorityClasses",
     "effective_requests",
+    "own_annotations",
     "parse_priorities",
     "require_name",
     "to_budget",
@@ -64,6 +66,8 @@ __all__ = [
     "to_priority_class",
 ]
 
+# Put on every ReplicaSet by the controller that makes it, together with copies of its own object's annotations.
+_REVISIONS = ("deployment.kubernetes.io/revision", "rollout.argoproj.io/revision")
 _BEGINNING = datetime.fromtimestamp(0, UTC)  # of an object that does not say when it was created
 _INSTANCE = re.compile(r"aws:///[^/]*/(i-[-0-9a-zA-Z]+)")
 _PHASES = {phase.value: phase for phase in Phase}
@@ -220,6 +224,19 @@ def to_namespace(wire: WireObject, interner: Interner) -> Namespace:
     """Convert the metadata of a namespace."""
     meta = wire.metadata
     return Namespace(meta.name, interner.labels(meta.labels), interner.annotations(meta.annotations), meta.uid)
+
+
+def own_annotations(kind: str, meta: WireMeta, interner: Interner) -> Labels:
+    """The annotations of a workload that are its own.
+
+    A Deployment's controller copies its annotations onto its ReplicaSet, and
+    never takes one away; so what such a ReplicaSet says to us, the Deployment
+    says better.
+    """
+    found = meta.annotations
+    if kind == "ReplicaSet" and found and any(key in found for key in _REVISIONS):
+        found = {key: text for key, text in found.items() if not key.startswith(PREFIX)}
+    return interner.annotations(found)
 
 
 def to_priority_class(wire: WirePriorityClass) -> PriorityClass:

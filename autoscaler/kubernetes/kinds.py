@@ -18,6 +18,7 @@ from autoscaler.kubernetes.convert import (
     Interner,
     Namespace,
     PriorityClass,
+    own_annotations,
     to_budget,
     to_daemonset,
     to_namespace,
@@ -67,6 +68,13 @@ PRIORITY_CLASSES: Kind[WirePriorityClass, PriorityClass] = Kind(
     convert=to_priority_class,
     optional=True,
 )
+
+
+def api_version_of(kind: str) -> str:
+    """The API version of an object that carries annotations of ours; events about it name that too."""
+    path = WORKLOADS.get(kind) or (PRIORITY_CLASSES.path if kind == PRIORITY_CLASSES.name else "")
+    root, _, version = path.rpartition("/")[0].partition("/apis/")
+    return version if version and not root else "v1"
 
 
 def pods(interner: Interner) -> Kind[WirePod, Pod]:
@@ -149,7 +157,7 @@ def workloads(
             namespace=meta.namespace,
             name=meta.name,
             uid=Uid(meta.uid),
-            annotations=interner.annotations(meta.annotations),
+            annotations=own_annotations(kind, meta, interner),
             owner=interner.owner(meta.owner_references),
             replicas=spec.replicas if with_replicas and spec is not None else None,
             selector=owner_selector(kind, wire),
@@ -163,6 +171,23 @@ def workloads(
         metadata_only=wire_type is WireObject,
         optional=True,
     )
+
+
+def owners(kind: str, path: str, interner: Interner) -> Kind[WireObject, Workload]:
+    """Owners of a kind that was found by discovery, by their metadata."""
+
+    def convert(wire: WireObject) -> Workload:
+        meta = wire.metadata
+        return Workload(
+            kind=kind,
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=Uid(meta.uid),
+            annotations=interner.annotations(meta.annotations),
+            owner=interner.owner(meta.owner_references),
+        )
+
+    return Kind(name=kind, path=path, wire=WireObject, convert=convert, metadata_only=True, optional=True)
 
 
 def _of_storage(name: str, read: Read) -> Kind[Any, Any]:

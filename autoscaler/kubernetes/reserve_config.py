@@ -10,10 +10,10 @@ from typing import Any
 
 from autoscaler.core.duration import parse_duration
 from autoscaler.core.policy import PolicyError, compile_regex
-from autoscaler.core.quantity import parse_amount
+from autoscaler.core.quantity import format_amount, parse_amount
 from autoscaler.core.reserve import Floor, Headroom
 from autoscaler.core.resources import Resources
-from autoscaler.core.spare import Count, Size, read_ladder, read_linear
+from autoscaler.core.spare import Count, Linear, Size, read_ladder, read_linear
 from autoscaler.core.window import Window, parse_window
 from autoscaler.kubernetes.policy_reader import PolicyReader
 from autoscaler.kubernetes.yaml_text import YamlFault, load_document
@@ -33,7 +33,7 @@ def read_headroom(reader: PolicyReader, value: Any) -> tuple[Headroom, ...]:
         per_zone = row.get("perZone", False)
         if not isinstance(per_zone, bool):
             reader.fault(f"{path}.perZone", f"expected true or false, got {per_zone!r}")
-        if size is None or requests is None:
+        if size is None or requests is None or _is_endless(reader, size, requests, path):
             continue
         found.append(
             Headroom(
@@ -79,6 +79,8 @@ def parse_headroom(data: Mapping[str, str]) -> tuple[Headroom, ...]:
         pod = None
     else:
         pod = _pod(reader, pod, "pod")
+    if size is not None and pod is not None:
+        _is_endless(reader, size, pod, "linear")
     if reader.faults or size is None or pod is None:
         raise PolicyError("; ".join(reader.faults))
     return (Headroom(name="headroom", size=size, requests=pod),)
@@ -97,6 +99,16 @@ def _size(reader: PolicyReader, row: Mapping[str, Any], path: str) -> Size | Non
     if key == "linear":
         return reader.value(where, row[key], read_linear)
     return reader.value(where, row[key], read_ladder)
+
+
+def _is_endless(reader: PolicyReader, size: Size, pod: Resources, path: str) -> bool:
+    """Whether room for the cluster's cores brings more cores that want room, without end."""
+    cores = size.cores_per_replica if isinstance(size, Linear) else 0.0
+    if not cores or pod["cpu"] < cores * 1000 or (isinstance(size, Linear) and size.most):
+        return False
+    asked = format_amount("cpu", pod["cpu"])
+    reader.fault(path, f"a pod of {asked} cpu for each {cores:g} cores grows with the nodes that it buys; set max")
+    return True
 
 
 def _pod(reader: PolicyReader, value: Any, path: str) -> Resources | None:
@@ -122,9 +134,15 @@ def _amount(name: str, text: Any) -> int:
 
 
 def _groups(reader: PolicyReader, row: Mapping[str, Any], path: str) -> re.Pattern[str] | None:
-    if row.get("groups") is None:
+    if "groups" not in row:
         return None
-    return reader.value(f"{path}.groups", str(row["groups"]), compile_regex)
+    return reader.value(f"{path}.groups", row["groups"], _regex)
+
+
+def _regex(value: Any) -> re.Pattern[str]:
+    if not isinstance(value, str) or not value:
+        raise PolicyError(f"expected a regular expression, got {value!r:.40}")
+    return compile_regex(value)
 
 
 def _window(reader: PolicyReader, row: Mapping[str, Any], path: str) -> Window | None:

@@ -61,7 +61,7 @@ class PriorityClass:
     value: int
     is_default: bool = False
     can_preempt: bool = True
-    annotations: Labels = field(default_factory=lambda: NO_LABELS)
+    annotations: Labels = field(default_factory=lambda: NO_LABELS, hash=False)
     uid: str = ""
 
 

@@ -7,13 +7,14 @@ had none. What the values mean is `core/tuning`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import structlog
 
-from autoscaler.core.model import NO_LABELS, Labels
-from autoscaler.core.tuning import Bearer, Key, LastGood, faults_in, is_tuned
+from autoscaler.core.model import NO_LABELS, Labels, Pod, in_key_order
+from autoscaler.core.tuning import Annotated, Bearer, Key, LastGood, faults_in, is_tuned
+from autoscaler.core.workload import Workload
 
 log = structlog.get_logger()
 
@@ -57,7 +58,9 @@ class Tuned:
         return any(old.get(key) != new.get(key) for key in Key)
 
     def _keep(self, bearer: Bearer, uid: str, old: Labels, faults: Mapping[Key, str]) -> None:
-        unread, known = faults_in(old, bearer.kind), self._last_good.get(bearer, {})
+        last = self.faults.get(bearer)
+        known = self._last_good.get(bearer, {}) if last is not None and last.uid == uid else {}
+        unread = faults_in(old, bearer.kind)
         good = {key: old[key] if key in old and key not in unread else known.get(key, "") for key in faults}
         self._last_good[bearer] = {key: text for key, text in good.items() if text}
         told = []
@@ -68,3 +71,22 @@ class Tuned:
         if self.faults.get(bearer) != found:
             self.faults[bearer] = found
             log.warning("annotation.invalid", object=str(bearer), fault=found.detail)
+
+
+def offline_faults(pods: Iterable[Pod], workloads: Iterable[Workload], annotated: Annotated) -> list[str]:
+    """What cannot be read in files, a line for each object; of replicas only the first by name."""
+    bearers = [(Bearer(one.kind, one.namespace, one.name), one.annotations) for one in workloads]
+    bearers += [(Bearer("Namespace", "", name), each) for name, each in annotated.namespaces.items()]
+    bearers += [(Bearer("PriorityClass", "", name), each) for name, each in annotated.priority_classes.items()]
+    first: dict[tuple[str, str, tuple[str, ...]], Bearer] = {}
+    for pod in in_key_order(one for one in pods if is_tuned(one.annotations)):
+        faults = faults_in(pod.annotations, "Pod")
+        owner = pod.owner.name if pod.owner is not None else pod.name
+        bearer = Bearer("Pod", pod.namespace, pod.name)
+        if faults and first.setdefault((pod.namespace, owner, tuple(faults.values())), bearer) is bearer:
+            bearers.append((bearer, pod.annotations))
+    return [
+        f"{bearer}: {key}: {fault}; it counts as absent"
+        for bearer, texts in sorted(bearers, key=lambda row: row[0])
+        for key, fault in faults_in(texts, bearer.kind).items()
+    ]

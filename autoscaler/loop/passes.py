@@ -18,7 +18,8 @@ import structlog
 from anyio import to_thread
 
 from autoscaler import clock
-from autoscaler.core.decision import Decision, Launch, LaunchResult, Removal
+from autoscaler.core.decision import Decision, Launch, LaunchResult, Outcome, Removal, Why
+from autoscaler.core.model import PodKey
 from autoscaler.core.planner import plan
 from autoscaler.core.scaleup.waves import fold_results, note_asked
 from autoscaler.core.snapshot import Snapshot, Wave
@@ -187,11 +188,20 @@ class Pass:
 def _sane(decision: Decision, course: Course) -> list[Launch]:
     """Leave out what would buy a second time for pods that this pass has served; surplus alone buys nothing."""
     launches = decision.launches
-    twice = course.served.bought_twice(launches, decision.verdicts)
+    twice = course.served.bought_twice(launches, _seeking(decision))
     for one in twice:
         log.error("pass.bought_twice", node_group=one.group, zone=one.zone, count=one.count)
     sane = [one for one in launches if one not in twice]
     return sane if not twice or any(one.pods for one in sane) else []
+
+
+def _seeking(decision: Decision) -> set[PodKey]:
+    """The pods that looked for a place; one that is left alone for now, as not yet judged, joins them later."""
+    return {
+        key
+        for key, verdict in decision.verdicts.items()
+        if verdict.outcome is not Outcome.IGNORED and all(reason.why is not Why.TOO_YOUNG for reason in verdict.reasons)
+    }
 
 
 def _report(course: Course, last: WaveReport, *, is_dry: bool) -> PassReport:

@@ -26,7 +26,7 @@ class Served:
     _pending: frozenset[PodKey] | None = None  # at the wave before
 
     def bought_twice(self, launches: Sequence[Launch], pending: Collection[PodKey]) -> list[Launch]:
-        """Return the launches that nothing explains; `pending` are all pods without a node now."""
+        """Return the launches that nothing explains; `pending` are all pods that look for a place now."""
         wanted = {key for launch in launches for key in launch.pods}
         newcomers = set() if self._pending is None else set(pending) - self._pending
         self._pending = frozenset(pending)

@@ -19,6 +19,7 @@ from autoscaler.core.model import GroupFault, GroupName, NodeGroup
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.kubernetes.cluster import ClusterCache, ConfigFault
 from autoscaler.kubernetes.events import EventNote, EventRecorder, ObjectRef
+from autoscaler.kubernetes.kinds import api_version_of
 from autoscaler.kubernetes.tuned import ANNOTATION_INVALID, AnnotationFault
 from autoscaler.loop.board import Board
 from autoscaler.metrics import Metrics, series
@@ -87,10 +88,13 @@ class Speaker:
     def _tell_annotations(self) -> None:
         """Tell, on the object itself, which annotation of an application cannot be read."""
         faults = frozenset(self.cluster.tuned.faults.values())
-        for _ in faults - self._annotations:
+        new = faults - self._annotations
+        for _ in new:
             self.metrics.add(series.CONFIG_FAULTS, kind="annotation")
         self._annotations = faults
-        for one in sorted(faults)[:MOST_FAULTS]:
+        # New ones first; of pods only some, as a template's mistake is on all of them.
+        ordered = sorted(faults, key=lambda one: (one not in new, one.bearer.kind == "Pod", one))
+        for one in ordered[:MOST_FAULTS]:
             about = EventAnchor(one.bearer.kind, one.bearer.namespace, one.bearer.name, one.uid)
             self.record((event(about, WARNING, ANNOTATION_INVALID, one.detail),))
 
@@ -114,6 +118,6 @@ class Speaker:
             return
         at = clock.now()
         for one in found:
-            about = ObjectRef(one.kind, one.name, one.namespace, one.uid)
+            about = ObjectRef(one.kind, one.name, one.namespace, one.uid, api_version_of(one.kind))
             note = EventNote(about=about, reason=one.reason, message=one.message, at=at, is_warning=one.type == WARNING)
             self.recorder.record(note)

@@ -36,4 +36,5 @@ file=$(mktemp)
 kind get kubeconfig --name "$name" >"$file"
 echo "It runs: kubectl --context kind-$name --namespace kube-system logs deployment/priority-autoscaler"
 echo "The tests on it: KUBECONFIG_UNDER_TEST=$file make test ARGS=tests/controlplane"
+echo "The end-to-end tests on it: KUBECONFIG_UNDER_TEST=$file make e2e"
 echo "Its end: kind delete cluster --name $name"

@@ -118,11 +118,11 @@ class Client:
         return [each.result() for each in under_way]
 
     @contextmanager
-    def watch(self, path: str) -> Iterator[Iterator[Json]]:
+    def watch(self, path: str, **query: str) -> Iterator[Iterator[Json]]:
         """Give the events of a collection as they come, those of what is there first; they end with the block."""
         connection = self._connect(timeout=_WATCH_SECONDS)
         try:
-            asked = urlencode({"watch": "true", "timeoutSeconds": _WATCH_SECONDS})
+            asked = urlencode({"watch": "true", "timeoutSeconds": _WATCH_SECONDS, **query})
             connection.request("GET", f"{path}?{asked}", headers={**self._headers, "Accept": "application/json"})
             answer = connection.getresponse()
             if answer.status >= 400:

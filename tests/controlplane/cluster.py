@@ -24,13 +24,14 @@ NOT_READY = "node.kubernetes.io/not-ready"
 UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}  # the taint of cordoned nodes
 _SWEPT = (
     *("/apis/apps/v1/{}/deployments", "/apis/apps/v1/{}/daemonsets", "/apis/apps/v1/{}/replicasets"),
+    "/apis/apps/v1/{}/statefulsets",
     *("/apis/policy/v1/{}/poddisruptionbudgets", "/api/v1/{}/configmaps"),
     *("/apis/coordination.k8s.io/v1/{}/leases", "/api/v1/{}/events"),
 )
 _REFUSALS = ("Unschedulable", "SchedulingGated")
 _STEADY = 5  # looks, 20 ms apart, without a change
 DAEMONSETS = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets"
-_OWNERS = 3  # of them, the first so many make pods
+_OWNERS = 4  # of them, the first so many make pods
 
 
 @dataclass

@@ -4,51 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from autoscaler.aws.instance_types import Catalogue
-from autoscaler.core.quantity import format_amount
-from autoscaler.emulator.aws import AwsEmulator, Delays, EmulatorConfig
-from autoscaler.emulator.aws.model import InstanceEvent
+from autoscaler.emulator.aws import AwsEmulator
 from autoscaler.emulator.child import ChildController
-from tests.controlplane.client import Json, wait_for
-from tests.controlplane.cluster import NAMESPACE, Cluster, hollow, node_of
+from tests.controlplane.client import wait_for
+from tests.controlplane.cluster import NAMESPACE, Cluster, node_of
+from tests.controlplane.hollow import joined
 
 pytestmark = pytest.mark.controlplane
 
 TAG = "k8s.io/cluster-autoscaler/enabled"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
-QUICK = Delays(launch=0.1, boot=0.2, terminate=0.2, retry=0.5)
-
-
-class Kubelets:
-    """Machines of the emulated AWS join the cluster as hollow nodes, and leave it when they are terminated."""
-
-    def __init__(self, cluster: Cluster, aws: AwsEmulator) -> None:
-        self._cluster = cluster
-        self._catalogue = Catalogue()
-        self._joined: set[str] = set()
-        aws.world.subscribe(self._follow)
-
-    def _follow(self, event: InstanceEvent) -> None:
-        if event.kind == "in-service" and event.id not in self._joined:
-            self._joined.add(event.id)
-            threading.Thread(target=self._cluster.client.create, args=("/api/v1/nodes", self._node(event))).start()
-        elif event.kind == "terminated":
-            self._cluster.client.delete(f"/api/v1/nodes/{event.private_dns_name}")
-
-    def _node(self, event: InstanceEvent) -> Json:
-        facts = self._catalogue.get(event.instance_type)
-        assert facts is not None
-        amounts: Json = {name: format_amount(name, amount) for name, amount in facts.capacity.items()}
-        labels = {"node.kubernetes.io/instance-type": event.instance_type}
-        machine = f"aws:///{event.zone}/{event.id}"
-        return hollow(event.private_dns_name, zone=event.zone, labels=labels, provider_id=machine, **amounts)
 
 
 @contextmanager
@@ -88,8 +59,8 @@ def kubectl(cluster: Cluster, *words: str) -> str:
 
 
 @pytest.fixture
-def aws() -> Iterator[AwsEmulator]:
-    with AwsEmulator.start(EmulatorConfig(delays=QUICK)) as running:
+def aws(own: Cluster) -> Iterator[AwsEmulator]:
+    with joined(own) as running:
         yield running
 
 
@@ -98,10 +69,11 @@ def group(aws: AwsEmulator, name: str, market: str) -> None:
 
 
 def test_pending_pods_become_bound_pods_and_kubectl_tells_why(own: Cluster, aws: AwsEmulator) -> None:
-    Kubelets(own, aws)
     group(aws, "spot-a", "spot")
+    deploy(own, "web", 5)
+    # A pod that is refused later may take the place bought for another, and is told nothing of it.
+    wait_for(lambda: len(own.wait_judged()) == 5, "all to be refused")
     with controller(own, aws) as child:
-        deploy(own, "web", 5)
         wait_for(lambda: len(bound(own, "web")) == 5, "five bound pods")
         assert len(set(bound(own, "web"))) == 5, "each needs a node of its own"
         wait_for(lambda: len(own.events("TriggeredScaleUp")) == 5, "an event for each pod")
@@ -115,7 +87,6 @@ def test_pending_pods_become_bound_pods_and_kubectl_tells_why(own: Cluster, aws:
 
 
 def test_dry_groups_are_passed_over_before_the_scheduler_asks_again(own: Cluster, aws: AwsEmulator) -> None:
-    Kubelets(own, aws)
     for name in ("spot-a", "spot-b"):
         group(aws, name, "spot")
     group(aws, "od-a", "on-demand")

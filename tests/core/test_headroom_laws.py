@@ -21,7 +21,7 @@ law: Callable[..., Callable[..., None]] = settings(max_examples=100, derandomize
 SIZES: list[dict[str, Any]] = [
     {"replicas": 1},
     {"replicas": 3},
-    {"linear": {"coresPerReplica": 3}},
+    {"linear": {"coresPerReplica": 4}},
     {"ladder": {"nodesToReplicas": [[0, 2], [3, 4]]}},
 ]
 PLACED = (Outcome.LAUNCH, Outcome.FITS_EXISTING, Outcome.FITS_UPCOMING)

@@ -40,6 +40,7 @@ def extent(cores: int, nodes: int, more_nodes: int = 0) -> Extent:
         ({"coresPerReplica": 1, "max": 1, "preventSinglePointFailure": True}, 9, 2, 2),
         # a term that is missing counts as one, whatever the minimum
         ({"nodesPerReplica": 10, "min": 2}, 900, 1, 2),
+        ({"coresPerReplica": 1e-320}, 1, 1, 10**9),
     ],
 )
 def test_linear(parameters: dict[str, Any], cores: int, nodes: int, replicas: int) -> None:
@@ -110,10 +111,13 @@ def test_percentages_round_up(percent: int, pods: int, replicas: int) -> None:
         (read_size, "{", "no JSON"),
         (read_linear, "[]", "expected an object"),
         (read_linear, {}, "must be greater than 0"),
-        (read_linear, {"coresPerReplica": -1}, "coresPerReplica: expected a number that is not negative"),
+        (read_linear, {"coresPerReplica": -1}, "coresPerReplica: expected a number from 0"),
         (read_linear, {"coresPerReplica": "2"}, "coresPerReplica: expected a number"),
         (read_linear, {"coresPerReplica": True}, "coresPerReplica: expected a number"),
         (read_linear, {"coresPerReplica": 1, "min": 4, "max": 3}, "max 3 is less than min 4"),
+        (read_linear, '{"coresPerReplica": 1' + 400 * "0" + "}", "coresPerReplica: expected a number from 0"),
+        (read_linear, '{"coresPerReplica": 1e999}', "coresPerReplica: expected a number from 0"),
+        (read_linear, '{"coresPerReplica": NaN}', "coresPerReplica: expected a number from 0"),
         (read_linear, {"coresPerReplica": 1, "min": 1.5}, "min: expected a whole number"),
         (read_linear, {"coresPerReplicas": 1}, "unknown coresPerReplicas"),
         (read_linear, {"coresPerReplica": 1, "preventSinglePointFailure": "yes"}, "expected true or false"),

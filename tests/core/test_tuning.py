@@ -94,6 +94,7 @@ def test_owners_that_own_each_other_end() -> None:
         ("a{1,3}b;[,;]x,y", [["a{1,3}b"], ["[,;]x", "y"]]),
         (r"a\,b;c\;d", [[r"a\,b"], [r"c\;d"]]),
         (";;a;,;", [["a"]]),
+        ("spot-[(]a,b;[]]c,[^]{]d,e", [["spot-[(]a", "b"], [r"[\]]c", r"[^\]{]d", "e"]]),
     ],
 )
 def test_groups(text: str, tiers: list[list[str]]) -> None:
@@ -130,6 +131,12 @@ def test_a_window_is_a_value_too() -> None:
         (Key.GROUPS, " ; , ", "expected regular expressions such as"),
         (Key.GROUPS, "spot-(", "regex 'spot-('"),
         (Key.GROUPS, "spot;(?=od)", "regex '(?=od)'"),
+        (Key.GROUPS, "(.+)+!", "repeats what repeats or chooses within"),
+        (Key.GROUPS, "(a|b)*c", "repeats what repeats or chooses within"),
+        (Key.GROUPS, "(?i:(a?)b){2,30}", "repeats what repeats or chooses within"),
+        (Key.GROUPS, ".*a.*b.*c.*d.*e", "too often"),
+        (Key.GROUPS, "(" * 3000 + "a" + ")" * 3000, "nested too deeply"),
+        (Key.HEADROOM, "{" * 5000, "no JSON"),
         (Key.MAX_WAIT, "5", "expected a duration such as"),
         (Key.MAX_WAIT, "-5m", "not negative"),
         (Key.MAX_WAIT, "Never", "expected a duration such as"),

@@ -1,7 +1,9 @@
-"""A stage for end-to-end tests: an emulated world, real controllers on it, and what can be seen from outside.
+"""A stage for end-to-end tests: a world, real controllers on it, and what can be seen from outside.
 
-The controllers are processes of their own, met over HTTP, as users run them.
-Waiting is by condition; its bound only ends what will never come.
+The world is emulated; on a real control plane (`places.py`) only its AWS is,
+and faults of the API server are not to be had. The controllers are processes
+of their own, met over HTTP, as users run them. Waiting is by condition; its
+bound only ends what will never come.
 """
 
 from __future__ import annotations
@@ -10,21 +12,22 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from autoscaler import clock
 from autoscaler.emulator.aws.journal import Call
 from autoscaler.emulator.aws.server import EmulatorConfig
 from autoscaler.emulator.aws.world import Delays
 from autoscaler.emulator.child import ChildController
-from autoscaler.emulator.kubernetes.kubelet import Delays as KubeletDelays
+from autoscaler.emulator.kubernetes.objects import condition
 from autoscaler.emulator.kubernetes.resources import named
-from autoscaler.emulator.kubernetes.server import Options
-from autoscaler.emulator.world import CLUSTER_TAG, EmulatedWorld, WorldOptions
+from autoscaler.emulator.world import EmulatedWorld
 from autoscaler.kubernetes.draining.marks import CANDIDATE
+from tests.e2e.places import DISCOVERY, Emulator, Place
+
+__all__ = ["DISCOVERY", "A", "B", "C", "Stage", "is_shunned", "metric", "pause", "wait_for"]
 
 A, B, C = "eu-west-3a", "eu-west-3b", "eu-west-3c"
-DISCOVERY = f"--node-group-auto-discovery=asg:tag={CLUSTER_TAG}"
 FAULTS_OF_OURS = ("pass.failed", "pass.bought_twice", "pass.endless")
 PATIENCE = 40.0  # seconds after which something will never come
 ResultT = TypeVar("ResultT")
@@ -32,6 +35,8 @@ ResultT = TypeVar("ResultT")
 
 class Stage:
     """A world without groups and pods."""
+
+    place: ClassVar[Place] = Emulator()  # where all stages of this run stand
 
     def __init__(self, world: EmulatedWorld) -> None:
         self.world = world
@@ -43,9 +48,8 @@ class Stage:
     def open(cls, *, launch_api: bool = True) -> Iterator[Stage]:
         """A world in which everything happens within half a second."""
         aws = EmulatorConfig(launch_api=launch_api, delays=Delays(launch=0.1, boot=0.2, terminate=0.2, retry=0.5))
-        kubernetes = Options(bookmark_every=1.0, kubelet=KubeletDelays(register=0.1, ready=0.1))
         failures: list[Exception] = []
-        with EmulatedWorld.start(WorldOptions(aws=aws, kubernetes=kubernetes)) as world:
+        with cls.place.world(aws) as world:
             try:
                 yield cls(world)
             except Exception as error:  # the world's task groups would wrap it out of sight
@@ -55,13 +59,13 @@ class Stage:
 
     def group(self, name: str, market: str = "spot", **settings: Any) -> None:
         """A group of m5.xlarge (4 cores, 16 GiB) that discovery finds."""
-        tags = {CLUSTER_TAG: "true"} | settings.pop("tags", {})
+        tags = {**self.place.tags, **settings.pop("tags", {})}
         self.aws.create_group(name=name, market=market, tags=tags, **{"instance_types": ["m5.xlarge"], **settings})
 
     @contextmanager
     def controller(self, *flags: str, ready: bool = True, **environment: str) -> Iterator[ChildController]:
         """A controller that has read everything, unless it is not to be waited for."""
-        with ChildController.start([DISCOVERY, *flags], self.world.environment() | environment) as child:
+        with ChildController.start([*self.place.flags, *flags], self.world.environment() | environment) as child:
             try:
                 if ready:
                     child.wait_ready()
@@ -92,6 +96,10 @@ class Stage:
     def running(self, app: str) -> int:
         return len(self.pods(app, "Running"))
 
+    def refused(self, app: str) -> int:
+        """How many pods the scheduler has found no place for."""
+        return sum(condition(pod, "PodScheduled").get("reason") == "Unschedulable" for pod in self.pods(app))
+
     def events(self, reason: str) -> list[dict[str, Any]]:
         """Kubernetes events of a reason."""
         return [event for event in self.objects("events") if event.get("reason") == reason]
@@ -111,7 +119,7 @@ class Stage:
         return [call for call in self.aws.calls("LaunchInstances") if group in (None, call.group)]
 
     def requests(self, path: str = "", method: str = "") -> list[dict[str, Any]]:
-        """Requests to the API server, by whomever."""
+        """Requests to the API server, by all controllers so far."""
         found: list[dict[str, Any]] = self.kubernetes.call(self.kubernetes.faults.seen, path, method)
         return found
 

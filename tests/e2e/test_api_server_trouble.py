@@ -1,9 +1,12 @@
 """An API server that cuts its streams, forgets its history and fails: nothing is lost, and it is left to recover."""
 
+import pytest
+
 from autoscaler import clock
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
 SIDE_BY_SIDE = 3
+pytestmark = pytest.mark.emulator("breaks the API server")
 
 SECONDS = 4.0
 SANE = 35.0  # requests a second, of two dozen watches and the events

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from autoscaler.emulator.child import ChildController
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
 SIDE_BY_SIDE = 3
+pytestmark = pytest.mark.emulator("played there by tests/controlplane/test_applications.py")
 PREFIX = "priority-autoscaler/"
 KINDS = {"deployments": "default", "namespaces": "", "priorityclasses": ""}
 
@@ -107,6 +110,7 @@ def test_what_cannot_be_read_leaves_the_last_good_value_and_is_told_on_the_objec
         (told,) = wait_for(lambda: stage.events("InvalidAnnotation"), "the event")
         about = told["involvedObject"]
         assert (about["kind"], about["namespace"], about["name"]) == ("Deployment", "default", "web")
+        assert about["apiVersion"] == "apps/v1"
         assert told["type"] == "Warning"
         assert "expected one of allow, never, only; only stays in force" in told["message"]
         assert metric(child, "priority_autoscaler_config_faults_total", kind="annotation") == 1

@@ -12,6 +12,7 @@ from autoscaler.emulator.world import CLUSTER_TAG
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
 SIDE_BY_SIDE = 4
+pytestmark = pytest.mark.emulator("long, and about AWS alone")
 
 WINDOW = 5.0  # seconds of trouble that are watched
 IN_PARALLEL = 4  # calls that were under way when the trouble began

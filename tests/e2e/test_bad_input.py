@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.e2e.stage import A, Stage, metric, pause, wait_for
 
 SIDE_BY_SIDE = 3
@@ -18,6 +20,7 @@ def container(cpu: object) -> dict[str, Any]:
     return {"name": "main", "resources": {"requests": {"cpu": cpu}}}
 
 
+@pytest.mark.emulator("no real API server keeps such objects")
 def test_malformed_objects_are_counted_told_once_and_others_served() -> None:
     with Stage.open() as stage:
         stage.group("od-a", "on-demand")
@@ -76,6 +79,7 @@ def test_a_bad_priority_config_map_leaves_the_last_good_tiers() -> None:
             assert len(stage.instances("od-a")) == 1
 
 
+@pytest.mark.emulator("about AWS alone")
 def test_a_bad_tag_is_told_and_the_group_used_all_the_same() -> None:
     with Stage.open() as stage:
         stage.group("od-a", "on-demand", tags={CPU_TAG: "many"})

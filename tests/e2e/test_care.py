@@ -2,6 +2,8 @@
 
 from functools import partial
 
+import pytest
+
 from autoscaler.emulator.aws.faults import access_denied
 from tests.e2e.stage import A, Stage, metric, pause, wait_for
 
@@ -30,6 +32,7 @@ def test_a_dry_run_decides_and_tells_and_writes_nothing() -> None:
             assert len(stage.aws.instances()) == 1
 
 
+@pytest.mark.emulator("about AWS alone")
 def test_nodes_are_protected_where_az_rebalance_would_take_them() -> None:
     with Stage.open() as stage:
         stage.group("spot-a")
@@ -55,6 +58,7 @@ def _runs(stage: Stage, name: str) -> bool:
     return stage.running(f"web-{name}") == 2
 
 
+@pytest.mark.emulator("about AWS alone")
 def test_protection_that_is_not_permitted_is_told_once() -> None:
     with Stage.open() as stage:
         stage.aws.faults.add(access_denied("autoscaling", "SetInstanceProtection"))

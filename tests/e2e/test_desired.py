@@ -6,6 +6,7 @@ from autoscaler.emulator.aws.faults import access_denied
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
 SIDE_BY_SIDE = 3
+pytestmark = pytest.mark.emulator("long, and about AWS alone")
 
 
 @pytest.mark.parametrize("why", ["unknown to the endpoint", "not permitted"])

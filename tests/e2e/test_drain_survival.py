@@ -48,7 +48,12 @@ def at_the_end(stage: Stage) -> None:
     wait_for(lambda: stage.aws.calls(TERMINATE), "the call to AWS")
 
 
-STEPS = (at_the_marks, at_the_first_eviction, at_the_call_to_aws, at_the_end)
+STEPS = (
+    pytest.param(at_the_marks, marks=pytest.mark.emulator("long")),
+    pytest.param(at_the_first_eviction, marks=pytest.mark.emulator("refuses evictions")),
+    at_the_call_to_aws,
+    pytest.param(at_the_end, marks=pytest.mark.emulator("as the step before it, 300 ms later")),
+)
 
 
 @pytest.mark.parametrize("reach", STEPS)

@@ -1,5 +1,7 @@
 """Groups without capacity cost milliseconds: the next one is asked at once, and what came back is used again."""
 
+import pytest
+
 from bench.marks import Marks
 from tests.e2e.stage import A, B, C, Stage, metric, wait_for
 
@@ -28,6 +30,7 @@ def seconds_to_fall_through(dry: int) -> float:
             return asked
 
 
+@pytest.mark.emulator("measures time")
 def test_the_healthy_group_is_asked_in_seconds_behind_1_3_and_6_dry_ones() -> None:
     """The product's promise; a busy machine gets another try, a slow product does not pass three."""
     for dry, bound in BOUNDS.items():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from autoscaler.emulator.child import ChildController
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
 SIDE_BY_SIDE = 3
+pytestmark = pytest.mark.emulator("about AWS alone, but for a ConfigMap that is read")
 QUICK = ("--scale-down-unneeded-time=500ms", "--scale-down-delay-after-add=0s", "--node-delete-delay-after-taint=0s")
 POD = {"cpu": "3", "memory": "4Gi"}
 

@@ -11,6 +11,8 @@ from autoscaler import clock
 from autoscaler.emulator.world import EmulatedWorld
 from tests.e2e.stage import DISCOVERY, Stage
 
+pytestmark = pytest.mark.emulator("how a process begins and ends, with hardly a request")
+
 
 def run(world: EmulatedWorld, *flags: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """A controller that is expected to end by itself."""

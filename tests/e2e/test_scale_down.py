@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from autoscaler import clock
 from autoscaler.emulator.auditor import Auditor, is_marked
 from autoscaler.kubernetes.draining.marks import CANDIDATE, NOT_BALANCED, STAMP
@@ -87,6 +89,7 @@ def test_an_underused_node_is_drained_and_its_budget_kept() -> None:
             wait_for(lambda: told_of(stage, "ScaleDown") == {"Pod", "Node", "ConfigMap"}, "all to be told")
 
 
+@pytest.mark.emulator("refuses evictions")
 def test_a_budget_that_allows_nothing_more_has_the_drain_undone_and_told() -> None:
     with Stage.open() as stage:
         stage.group("spot-a")
@@ -105,6 +108,7 @@ def test_a_budget_that_allows_nothing_more_has_the_drain_undone_and_told() -> No
             assert metric(child, "cluster_autoscaler_unremovable_nodes_count", reason="RetryLater") == 1
 
 
+@pytest.mark.emulator("long, to see nothing happen")
 def test_paused_and_foreign_cordons_are_respected() -> None:
     with Stage.open() as stage:
         stage.group("spot-a")

@@ -22,6 +22,7 @@ from tests.e2e.test_survival import HASTY
 from tests.e2e.test_two_leaders import detoured, overtake
 
 SIDE_BY_SIDE = 2
+pytestmark = pytest.mark.emulator("its detour needs plain HTTP, and it is about AWS alone")
 
 OFTEN = (*HASTY, "--aws-refresh-interval=1s")
 DESIRED = (*OFTEN, "--launch-method=desired")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.e2e.stage import Stage, metric, pause, wait_for
@@ -46,6 +47,7 @@ def test_it_follows_what_happens_and_is_confirmed_when_nothing_does() -> None:
             assert metric(child, "priority_autoscaler_status_writes_total", result="written") >= 3
 
 
+@pytest.mark.emulator("long, to see nothing happen")
 def test_it_is_not_written_in_a_dry_run_or_when_not_wanted() -> None:
     with Stage.open() as stage:
         stage.group("spot-a")
@@ -55,6 +57,7 @@ def test_it_is_not_written_in_a_dry_run_or_when_not_wanted() -> None:
         assert not status(stage)
 
 
+@pytest.mark.emulator("refuses writes")
 def test_a_refused_write_is_told_once_and_stops_nothing() -> None:
     with Stage.open() as stage:
         stage.group("spot-a")

@@ -1,5 +1,7 @@
 """A controller killed at the worst moment, and instances that never become nodes."""
 
+import pytest
+
 from autoscaler.emulator.kubernetes.kubelet import Delays
 from tests.e2e.stage import Stage, metric, pause, wait_for
 
@@ -14,6 +16,7 @@ HASTY = (
 )  # a successor takes over soon
 
 
+@pytest.mark.emulator("long, and about AWS alone")
 def test_killed_while_aws_has_the_launch_and_not_answered_it_buys_once() -> None:
     with Stage.open() as stage:
         stage.group("od-a", "on-demand")
@@ -32,6 +35,7 @@ def test_killed_while_aws_has_the_launch_and_not_answered_it_buys_once() -> None
             assert len(stage.aws.instances("od-a")) == stage.desired("od-a") == 3
 
 
+@pytest.mark.emulator("long, and about AWS alone")
 def test_killed_after_the_launch_was_done_and_its_answer_lost_it_buys_once() -> None:
     with Stage.open() as stage:
         stage.kubernetes.kubelet.delays = NEVER
@@ -53,6 +57,7 @@ def test_killed_after_the_launch_was_done_and_its_answer_lost_it_buys_once() -> 
             assert len(stage.aws.instances("od-a")) == 3
 
 
+@pytest.mark.emulator("long, and about AWS alone")
 def test_killed_after_raising_the_desired_capacity_it_raises_no_further() -> None:
     with Stage.open() as stage:
         stage.group("od-a", "on-demand")
@@ -85,6 +90,7 @@ def test_a_standby_watches_and_takes_over_when_the_leader_leaves() -> None:
                 assert len(stage.aws.instances("od-a")) == 3
 
 
+@pytest.mark.emulator("long, and about AWS alone")
 def test_an_instance_that_never_registers_is_terminated_and_another_group_used() -> None:
     with Stage.open() as stage:
         stage.kubernetes.kubelet.delays = NEVER

@@ -25,6 +25,7 @@ from tests.e2e.test_scale_down import SOON, marked, underused
 from tests.e2e.test_survival import HASTY, NEVER, QUICK
 
 SIDE_BY_SIDE = 3
+pytestmark = pytest.mark.emulator("lays out by hand what theirs leaves, and refuses evictions")
 
 TEMPLATE = "k8s.io/cluster-autoscaler/node-template/"
 THEIR_FLAGS = (

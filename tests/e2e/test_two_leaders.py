@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from autoscaler.emulator.auditor import Auditor
 from autoscaler.emulator.child import ChildController
 from autoscaler.kubernetes.draining.marks import STAMP
@@ -24,6 +26,7 @@ from tests.e2e.test_scale_down import SOON, marked, underused
 from tests.e2e.test_survival import HASTY
 
 SIDE_BY_SIDE = 2
+pytestmark = pytest.mark.emulator("holds requests on their way, which TLS hides")
 
 TERMINATE = "TerminateInstanceInAutoScalingGroup"
 STATUS = "cluster-autoscaler-status"

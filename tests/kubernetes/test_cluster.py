@@ -103,7 +103,7 @@ async def test_without_such_a_scheduler_neither_services_nor_selectors_are_read(
 async def test_a_view_holds_what_the_server_has() -> None:
     labels = {"metadata": {"name": "shop", "uid": "s", "labels": {"team": "a"}}}
     replicas = {"metadata": {"name": "web", "namespace": "shop", "uid": "rs", "annotations": {
-        "priority-autoscaler/max-wait": "5m", "deployment.kubernetes.io/revision": "3"}}}  # fmt: skip
+        "priority-autoscaler/max-wait": "5m", "example.com/of-no-interest": "3"}}}  # fmt: skip
     high = {"metadata": {"name": "high", "uid": "h"}, "value": 1000}
     async with synced(
         (PODS, pod("web-1")),
@@ -307,3 +307,15 @@ async def test_budgets_are_read_with_what_they_allow_now() -> None:
         assert found["known"].selector is not None
         (fault,) = cache.view().unreadable
         assert "shop/odd" in str(fault)
+
+
+async def test_a_bad_annotation_that_is_taken_off_a_pod_is_forgotten() -> None:
+    """Also once the pod has no annotation at all."""
+    key = "priority-autoscaler/on-demand"
+    async with synced((PODS, pod("web-1", annotations={key: "onyl"}))) as (server, cache):
+        assert len(cache.tuned.faults) == 1
+        server.put(PODS, pod("web-1"))
+        with anyio.fail_after(10):
+            while cache.tuned.faults:
+                await cache.wait_change()
+        assert cache.view().annotated.last_good == {}

@@ -128,3 +128,16 @@ def test_the_import_stays_light() -> None:
     code = "import sys, autoscaler.kubernetes.offline; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"aiohttp", "anyio", "asyncio", "kubernetes", "pydantic", "structlog"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("kind", "revision", "counts"),
+    [("ReplicaSet", True, False), ("ReplicaSet", False, True), ("Deployment", True, True)],
+)
+def test_copies_of_a_deployments_annotations_count_for_nothing(kind: str, revision: bool, counts: bool) -> None:
+    annotations = {"priority-autoscaler/groups": "spot"}
+    if revision:
+        annotations["deployment.kubernetes.io/revision"] = "1"
+    metadata = {"namespace": "shop", "name": "web", "annotations": annotations}
+    found = read_objects([{"apiVersion": "apps/v1", "kind": kind, "metadata": metadata}], "f")
+    assert ("priority-autoscaler/groups" in found.workloads[0].annotations) is counts

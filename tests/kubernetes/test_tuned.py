@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from autoscaler.core.tuning import Bearer, Key
-from autoscaler.kubernetes.tuned import Tuned
+from autoscaler.core.tuning import Annotated, Bearer, Key
+from autoscaler.kubernetes.tuned import Tuned, offline_faults
+from tests import builders
 
 WEB = Bearer("Deployment", "shop", "web")
 GOOD, WORSE, OTHER = {Key.ON_DEMAND: "only"}, {Key.ON_DEMAND: "onyl"}, {Key.ON_DEMAND: "yes"}
@@ -47,6 +48,7 @@ def test_the_end_of_an_object_leaves_its_successor_alone() -> None:
     tuned = Tuned()
     tuned.change(WEB, "1", GOOD, WORSE)
     tuned.change(WEB, "2", None, OTHER)
+    assert tuned.last_good == {WEB: {}}, "what its predecessor said is not its own"
     tuned.change(WEB, "1", WORSE, None)
     assert tuned.faults[WEB].uid == "2"
     tuned.change(WEB, "2", OTHER, None)
@@ -65,3 +67,21 @@ def test_what_was_handed_out_stays_as_it_was() -> None:
     before = tuned.last_good
     tuned.change(WEB, "1", WORSE, GOOD)
     assert before == {WEB: GOOD}
+
+
+def test_faults_in_files_are_told_by_object_and_once_for_replicas() -> None:
+    bad = {Key.MAX_WAIT: "soon"}
+    pods = [builders.pod(name, owner="web", annotations=bad) for name in ("web-b", "web-a")]
+    pods += [builders.pod("alone", annotations={Key.HEADROOM: "3"})]
+    told = offline_faults(
+        pods,
+        [builders.workload("db", "StatefulSet", annotations={Key.HEADROOM: "three"})],
+        Annotated(namespaces={"shop": bad}, priority_classes={"high": GOOD}),
+    )
+    assert [line.partition("priority-autoscaler/")[0] for line in told] == [
+        "Namespace shop: ",
+        "Pod shop/alone: ",
+        "Pod shop/web-a: ",
+        "StatefulSet shop/db: ",
+    ]
+    assert "headroom: stands on workloads with a scale, such as a Deployment; it counts as absent" in told[1]

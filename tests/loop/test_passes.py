@@ -10,7 +10,7 @@ import anyio
 
 from autoscaler import clock
 from autoscaler.core.decision import Launch, LaunchResult, Refusal, RefusalKind, Removal
-from autoscaler.core.model import GroupName, Instance, InstanceId, Lifecycle, Market, NodeGroup
+from autoscaler.core.model import GroupName, Instance, InstanceId, Lifecycle, Market, NodeGroup, Pod
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.loop.ledger import Ledger
 from autoscaler.loop.passes import REMOVAL_RETRY, Pass, Senses
@@ -34,6 +34,7 @@ class World:
     waves: list[WaveReport] = field(default_factory=list)
     passes: list[PassReport] = field(default_factory=list)
     told_blind: list[Sequence[str]] = field(default_factory=list)
+    later: Sequence[Pod] = ()  # the pods as they are once something was asked of AWS
 
     def blind_reasons(self) -> Sequence[str]:
         return self.reasons
@@ -47,6 +48,8 @@ class World:
 
     async def launch(self, launch: Launch, group: NodeGroup) -> LaunchResult:
         self.asked.append(launch)
+        if self.later:
+            self.base = replace(self.base, pods=self.later)
         if group.name in self.dry:
             refusal = Refusal(kind=RefusalKind.NO_CAPACITY, code="InsufficientInstanceCapacity", zone=launch.zone)
             return LaunchResult(launch=launch, at=clock.now(), refusals=(refusal,))
@@ -121,6 +124,16 @@ def test_the_next_pass_buys_nothing_again() -> None:
     asked = len(world.asked)
     assert play(world)
     assert len(world.asked) == asked
+
+
+def test_a_pod_that_is_judged_while_aws_answers_may_take_the_place_of_another_which_gets_a_new_one() -> None:
+    """The real scheduler marks the pods of a burst one by one: the first in its order may be the last."""
+    world = made(2, SPOT)
+    first, second = world.later = world.base.pods
+    world.base = replace(world.base, pods=(replace(first, unschedulable_since=None), second))
+    assert play(world)
+    assert [launch.pods for launch in world.asked] == [(second.key,), (second.key,)]
+    assert (world.passes[0].waves, world.passes[0].launched) == (2, 2)
 
 
 def test_a_second_burst_leaves_dry_pools_alone() -> None:

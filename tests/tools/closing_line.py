@@ -1,8 +1,9 @@
-"""Prints `N passed, N failed, N skipped` from the JUnit reports given as arguments.
+"""Prints `N passed, N failed, N skipped` from the JUnit reports given as arguments, two for each run.
 
-The first is of all tests, a second one of those that failed in it, run once
+The first is of the run, the second of what failed in it, or of all, run once
 more: its failures count instead. Errors count as failed. Without a readable
-report no test is known to have run, which is said as one failure.
+report of a run no test of it is known to have run, which is said as one
+failure.
 """
 
 import sys
@@ -21,16 +22,24 @@ def counts(report: Path) -> tuple[int, int, int] | None:
     return total, failed, sum(int(suite.get("skipped", 0)) for suite in suites)
 
 
-def closing_line(first: Path, again: Path | None = None) -> str:
+def outcome(first: Path, again: Path) -> tuple[int, int, int]:
+    """Passed, failed and skipped tests of one run."""
     found = counts(first)
     if found is None:
-        return "0 passed, 1 failed, 0 skipped"
+        return 0, 1, 0
     total, failed, skipped = found
-    second = counts(again) if again is not None and failed else None
+    second = counts(again) if failed else None
     if second is not None and second[0]:
         failed = second[1]
-    return f"{total - failed - skipped} passed, {failed} failed, {skipped} skipped"
+    return total - failed - skipped, failed, skipped
+
+
+def closing_line(*reports: Path) -> str:
+    """The sums over all runs."""
+    runs = [outcome(*pair) for pair in zip(reports[::2], reports[1::2], strict=True)]
+    passed, failed, skipped = (sum(column) for column in zip(*runs, strict=True))
+    return f"{passed} passed, {failed} failed, {skipped} skipped"
 
 
 if __name__ == "__main__":
-    print(closing_line(*map(Path, sys.argv[1:3])))
+    print(closing_line(*map(Path, sys.argv[1:])))

@@ -86,10 +86,9 @@ def _whys(objections: Iterable[Objection]) -> frozenset[Why]:
 
 
 def _served_first(pending: Iterable[tuple[Pod, Verdict]]) -> Iterable[Objection]:
-    for pod, verdict in pending:
-        if verdict.outcome is Outcome.LAUNCH:
-            yield Objection(Why.PODS_COME_FIRST, f"a node is launched for {pod.key}")
-            return
+    served = [pod.key for pod, verdict in pending if verdict.outcome is Outcome.LAUNCH]
+    if served:
+        yield Objection(Why.PODS_COME_FIRST, f"a node is launched for {min(served)}")
 
 
 def cooldown(memory: ScaleDownMemory | None, policy: ScaleDownPolicy, group: GroupName,

@@ -118,7 +118,12 @@ class Exchange:
             left = yard.put(left, stage.target_row(above, upcoming=True))
         if left:
             left = self._put_on_planned(left, above)
-        reasons = self._buy(case, left, above, cause) if left else ()
+        if yard.put(self._spare(case), stage.row):
+            reasons: tuple[Objection, ...] = (
+                Objection(Why.NO_PLACE_TO_MOVE_PODS, "its spare room is not to be had elsewhere"),
+            )
+        else:
+            reasons = self._buy(case, left, above, cause) if left else ()
         if reasons:
             yard.undo()
             yard.closed.discard(case.name)
@@ -137,6 +142,10 @@ class Exchange:
         self.stage.yard.lift(NodeView(node.labels, node.taints, node.name), load)
         return load
 
+    def _spare(self, case: Case) -> Load:
+        """The room on the node that is kept spare: it would be bought again."""
+        return [(one, count) for one, count in self.stage.air.get(case.name, ()) if one.is_virtual]
+
     def _put_on_planned(self, load: Load, above: int | None) -> Load:
         """Room that is left on replacements bought in this pass for other nodes."""
         groups = self.stage.target_groups(above)
@@ -149,6 +158,9 @@ class Exchange:
     def _buy(self, case: Case, load: Load, above: int | None, cause: Cause) -> tuple[Objection, ...]:
         """Order what is missing; return why not. A probe may order less: its answer decides about the rest."""
         offers = self._offers(above)
+        if above is not None:  # nobody is moved to what it likes no better
+            menus = [one.menu for one, _ in load if one.menu is not None]
+            offers = [one for one in offers if all(menu.prefers(one.group.name, case.group.name) for menu in menus)]
         if not self.may_buy:
             return (Objection(Why.IN_BACKOFF, "AWS has refused in this pass"),)
         market = replace(self.stage.market, offers=tuple(offers), caps=self.caps)

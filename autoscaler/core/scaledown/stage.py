@@ -24,7 +24,7 @@ from autoscaler.core.scaleup.attachments import limit_attachments
 from autoscaler.core.scaleup.residents import settle_residents
 from autoscaler.core.scaleup.stock import Stock, take_stock
 from autoscaler.core.scheduling.aisles import Questions, in_aisles
-from autoscaler.core.scheduling.classes import Dimensions, PodClass, Vector, classify
+from autoscaler.core.scheduling.classes import Dimensions, PodClass, classify
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place, plus
 from autoscaler.core.scheduling.profiles import Profiles
@@ -172,13 +172,8 @@ def _free_air(stage: Stage, layout: Layout, dimensions: Dimensions) -> None:
         if place is not None:
             amounts = dimensions.vector(pod.spec.requests)
             place.free = plus(place.free, amounts)
-            _hold(stage, pod.node, amounts)
-
-
-def _hold(stage: Stage, node: NodeName, amounts: Vector) -> None:
-    """Note that air holds so much on a node: other air goes beside it."""
-    held = stage.yard.air.get(node)
-    stage.yard.air[node] = amounts if held is None else plus(held, amounts)
+            held = stage.yard.air.get(pod.node)
+            stage.yard.air[pod.node] = amounts if held is None else plus(held, amounts)
 
 
 def _load(stage: Stage, classes: Iterable[PodClass], cutoff: int) -> None:
@@ -194,10 +189,8 @@ def _load(stage: Stage, classes: Iterable[PodClass], cutoff: int) -> None:
             if node is None:
                 continue
             (air if is_airy else loads).setdefault(node, []).append((one, count))
-            if one.is_virtual:
-                _hold(stage, node, tuple(amount * count for amount in one.request))
-                if one.rules is not None:
-                    one.rules.place(places[node].view, count)
+            if one.is_virtual and node in places:
+                places[node].take(one, count)  # whose room it takes, needs room elsewhere
     stage.loads = {node: in_load_order(load) for node, load in loads.items()}
     stage.air = {node: in_load_order(load) for node, load in air.items()}
 

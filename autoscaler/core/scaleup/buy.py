@@ -67,13 +67,15 @@ class Buyer:
         while waiting:
             one = waiting[0]
             level = self._level_for(one) if left[id(one)] else None
-            placed = self._fill_up([one], left) if level is None else self._buy_in(level, waiting, left)
+            placed = (
+                self._fill_up([one], left) if level is None else self._buy_in(level, _comers(waiting, blocked), left)
+            )
             if not placed.get(id(one)):
                 waiting.pop(0)
                 if one.bound is not None and left[id(one)]:
                     blocked.append(one)
             if placed:
-                waiting = [*(one for one in waiting if left[id(one)]), *blocked]
+                waiting = _spare_last([*(one for one in waiting if left[id(one)]), *blocked])
                 blocked = []
         self.purchase.left = {number: count for number, count in left.items() if count}
         return self.purchase
@@ -199,3 +201,14 @@ class Buyer:
         self.purchase.packing = planned
         self.topology.replay(option.deeds)
         return option.placed
+
+
+def _comers(waiting: Sequence[PodClass], blocked: Sequence[PodClass]) -> Sequence[PodClass]:
+    """Who may buy together with the first: room to spare comes after everybody, also after those that are blocked."""
+    if not blocked or not waiting[-1].is_virtual:
+        return waiting
+    return [one for one in waiting if one is waiting[0] or not one.is_virtual]
+
+
+def _spare_last(classes: list[PodClass]) -> list[PodClass]:
+    return sorted(classes, key=lambda one: one.is_virtual) if any(one.is_virtual for one in classes) else classes

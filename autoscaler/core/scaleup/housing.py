@@ -171,7 +171,11 @@ def _fill(hall: Hall, queue: Queue, housed: Housed) -> None:
     able: dict[int, Iterator[Place]] = {}  # room only shrinks: never look at a full place again
     current: dict[int, Place | None] = {}
     bound = _Bound(hall, housed)
+    is_spare = False
     for one, run in queue:
+        if one.is_virtual and not is_spare:
+            is_spare = True
+            bound.retry()
         pods = [pod for pod in run if pod.uid not in housed]
         if one.bound is not None:
             bound.add(one, one.bound, pods)

@@ -42,7 +42,7 @@ class Judge:
         self._of_base: dict[tuple[int, int, GroupName], tuple[Objection, ...]] = {}  # by base, standing and group
         self._plain: dict[int, Objections] = {}  # by fitting: as things stood, rules aside
         self._highest = max((offer.tier for offer in market.offers), default=0)
-        self._beside: dict[tuple[int, GroupName], Objections] = {}
+        self._beside: dict[tuple[int, int, GroupName], Objections] = {}
 
     def verdicts(self, one: PodClass, housed: Mapping[str, Place], bought: Mapping[str, Offer]) -> Iterator[Verdict]:
         """The verdicts of a class's pods, in their order; pods of equal fate share one."""
@@ -94,7 +94,7 @@ class Judge:
 
     def _objections_beside(self, one: PodClass, chosen: Offer) -> Objections:
         """The other groups' reasons: a higher tier was passed over as this plan leaves it, the rest as it was."""
-        key = id(one.fitting), chosen.group.name
+        key = id(one.fitting), id(one.menu), chosen.group.name
         tier = _tier(one, chosen)
         if key in self._beside and (one.bound is None or (one.menu is None and tier == self._highest)):
             return self._beside[key]

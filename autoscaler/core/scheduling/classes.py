@@ -90,7 +90,7 @@ class PodClass:
         return self.terms.menu
 
     def is_as_good(self, group: GroupName, other: GroupName) -> bool:
-        """Whether the pods' own wishes tell two groups apart that are of one tier of the cluster."""
+        """Whether the pods' own wishes make no difference between two groups of one tier of the cluster."""
         menu = self.terms.menu
         return menu is None or menu.ranks.get(group) == menu.ranks.get(other)
 
@@ -181,7 +181,7 @@ def classify(
                 continue
             terms = menus.of(pod) if menus is not None else PLAIN
             members = found.setdefault(_key_of(pod, NO_NEEDS, terms), [])
-            last = pod if terms.menu is None or terms.menu.wait is None else None  # each has waited for its own time
+            last = pod if menus is None or menus.is_shared(pod, terms) else None
         members.append(pod)
     if users:
         volumes.meet(users)

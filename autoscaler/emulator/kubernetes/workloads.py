@@ -127,6 +127,7 @@ class Workloads:
         new = next((one for one in owned if section(one.value, "metadata", "labels").get(HASH) == mark), None)
         if new is None:
             new = self._store.create(REPLICA_SETS, _replica_set(owner.value, mark, wanted, len(owned) + 1))
+        self._copy_annotations(owner, new)
         self._resize(new, wanted)
         ready = whole(new.value, "status", "readyReplicas")
         spare = max(0, wanted - ready)
@@ -153,6 +154,20 @@ class Workloads:
             set_condition(value, {"type": "Progressing", "status": "True", "reason": reason}, timestamp())
 
         self._store.change(kind, owner.key, report)
+
+    def _copy_annotations(self, owner: Stored, new: Stored) -> None:
+        """Copy the Deployment's onto its new ReplicaSet, where they stay: none is ever taken away.
+
+        Source: kubernetes/pkg/controller/deployment/util, SetNewReplicaSetAnnotations
+        """
+        wanted = {
+            key: value
+            for key, value in section(owner.value, "metadata", "annotations").items()
+            if not key.startswith(("deployment.kubernetes.io/", "kubectl.kubernetes.io/last-applied"))
+        }
+        present = section(new.value, "metadata", "annotations")
+        if any(present.get(key) != value for key, value in wanted.items()):
+            self._store.change(REPLICA_SETS, new.key, lambda value: value["metadata"]["annotations"].update(wanted))
 
     def _resize(self, replica_set: Stored, replicas: int) -> None:
         if whole(replica_set.value, "spec", "replicas") != replicas:
