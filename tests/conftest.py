@@ -20,7 +20,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-class ByHome(LoadScopeScheduling):  # type: ignore[misc]
+class ByHome(LoadScopeScheduling):
     """Several processes share the tests: those of a file stay together, and all that need the control plane."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -52,7 +52,7 @@ from tests.surroundings import read_annotated, read_pdb, read_workload
 
 REGION = "eu-west-3"
 WORDS = {"launches", "verdicts", "objections", "reasons", "removals", "undecided", "drains", "kept", "shunned", "unmet",
-         "causes"}  # fmt: skip
+         "causes", "spare"}  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -322,6 +322,8 @@ def _read_memory(row: Row | None, at: datetime) -> ScaleDownMemory | None:
 def told(decision: Decision, then: Mapping[str, Any]) -> Mapping[str, Any]:
     """Write the decision in the words of `then`, as far as `then` asks."""
     found: dict[str, Any] = {"launches": _launches(decision, then.get("launches", {}))}
+    if "spare" in then:
+        found["spare"] = {one.name: [one.wanted, one.present, one.bought] for one in decision.spare}
     if "causes" in then:
         found["causes"] = {str(one.cause): [key.name for key in one.pods] for one in decision.launches}
     if "verdicts" in then:

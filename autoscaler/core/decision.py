@@ -264,6 +264,25 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spare:
+    """What became of one wish for spare room, or of a floor: pods or nodes wanted, with room now, and bought.
+
+    `objections` are the groups' reasons where some of it is not to be had.
+    """
+
+    name: str  # where the wish is written
+    cause: Cause
+    wanted: int
+    present: int
+    bought: int
+    objections: Mapping[GroupName, tuple[Objection, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def missing(self) -> int:
+        return self.wanted - self.present - self.bought
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What one pass wants done, and why not otherwise.
 
@@ -272,7 +291,8 @@ class Decision:
     `next_at` is when the decision changes by itself: a delay or a deadline ends.
     `drains` come most urgent first; `kept` tells of every other node. `shunned`
     are the nodes that should carry the soft taint: they may go soon.
-    `scale_down` is what the next pass has to remember.
+    `scale_down` is what the next pass has to remember. `spare` tells of
+    headroom and floors, for which there is no pod to tell of.
     """
 
     at: datetime
@@ -284,4 +304,5 @@ class Decision:
     undecided: bool = False
     next_at: datetime | None = None
     shunned: tuple[NodeName, ...] = ()
+    spare: tuple[Spare, ...] = ()
     scale_down: ScaleDownMemory | None = None

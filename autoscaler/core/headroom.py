@@ -17,10 +17,11 @@ from autoscaler.core.decision import Cause
 from autoscaler.core.index import Index
 from autoscaler.core.model import HOSTNAME_LABEL, ZONE_LABEL, GroupName, Node, Pod, Zone
 from autoscaler.core.podspec import LabelSelector, NodeTerm, PodSpec, PodTerm, Requirement, Toleration
-from autoscaler.core.replicas import LOWEST, copies, measure, spare_replicas
-from autoscaler.core.reserve import FLOOR, GROUP_LABEL, HEADROOM, LABEL, VIRTUAL, Headroom
+from autoscaler.core.replicas import spare_replicas
+from autoscaler.core.reserve import Headroom
 from autoscaler.core.resources import Resources
 from autoscaler.core.snapshot import Snapshot
+from autoscaler.core.virtual import FLOOR, GROUP_LABEL, HEADROOM, LABEL, LOWEST, VIRTUAL, copies, measure
 
 
 def cause_of(pods: Iterable[Pod]) -> Cause:

@@ -99,14 +99,14 @@ def lay_out(snapshot: Snapshot) -> Layout:
     promise, all is laid out anew with both foreseen: that makes the promises
     safer, though now and then somebody waits for the next pass who need not.
     """
-    foreseen = Openings()
-    layout = _lay_out(snapshot, foreseen)
+    ground, foreseen = Ground.of(snapshot), Openings()
+    layout = _lay_out(ground, foreseen)
     for _ in range(REVISIONS):
         opened = layout.buyer.topology.opened()
         if foreseen.covers(opened) or not _is_strained(layout):
             break
         foreseen.add(opened)
-        layout = _lay_out(snapshot, foreseen)
+        layout = _lay_out(ground, foreseen)
     layout.gathering = layout.ties.gather()
     if layout.gathering is not None:
         layout.ties.settle(layout.gathering)
@@ -150,16 +150,37 @@ def _is_strained(layout: Layout) -> bool:
     )
 
 
-def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
-    index = Index(snapshot)
-    candidates = choose_candidates(snapshot, index.census.pending)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a plan is laid out on, however often it is laid out anew."""
+
+    snapshot: Snapshot
+    index: Index
+    candidates: Candidates
+    tiers: dict[GroupName, int | None]
+    menus: Menus
+    virtual: Virtual
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Ground:
+        index, tiers = Index(snapshot), tiers_of(snapshot)
+        return cls(
+            snapshot=snapshot,
+            index=index,
+            candidates=choose_candidates(snapshot, index.census.pending),
+            tiers=tiers,
+            menus=Menus(snapshot.groups, tiers, Tunings(snapshot.workloads, snapshot.annotated), snapshot.at),
+            virtual=make_virtual(snapshot, index),
+        )
+
+
+def _lay_out(ground: Ground, foreseen: Openings) -> Layout:
+    snapshot, index, virtual = ground.snapshot, ground.index, ground.virtual
     volumes = Volumes(snapshot.storage, snapshot.pods, index.census.holds)
     profiles, namespaces = Profiles(snapshot.schedulers), Namespaces(snapshot.namespaces)
-    tiers = tiers_of(snapshot)
-    menus = Menus(snapshot.groups, tiers, Tunings(snapshot.workloads, snapshot.annotated), snapshot.at)
-    virtual = make_virtual(snapshot, index)
-    pods = [*candidates.pods, *virtual.pods]
-    classes, dimensions = classify(pods, volumes, profiles, namespaces, menus)
+    pods = [*ground.candidates.pods, *virtual.pods]
+    classes, dimensions = classify(pods, volumes, profiles, namespaces, ground.menus)
+    tiers = ground.tiers
 
     def rank(group: GroupName) -> tuple[int, str]:
         return -(tiers[group] or 0), group
@@ -182,14 +203,14 @@ def _lay_out(snapshot: Snapshot, foreseen: Openings) -> Layout:
     market = settle_residents(topology, shelves, stock, market)
     ordered = _ordered(classes, market)
     layout = Layout(
-        candidates=candidates,
+        candidates=ground.candidates,
         shelves=shelves,
         classes=ordered,
         stock=stock,
         market=market,
         housing=Housing(stock, topology, questions),
         buyer=Buyer(market, dimensions, snapshot.policy, topology),
-        menus=menus,
+        menus=ground.menus,
         virtual=virtual,
     )
     layout.housing.fill(ordered)

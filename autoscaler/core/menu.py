@@ -16,8 +16,8 @@ from typing import NamedTuple, cast
 
 from autoscaler.core.decision import Objection, Why
 from autoscaler.core.model import GroupName, Market, NodeGroup, Pod
-from autoscaler.core.reserve import is_virtual
 from autoscaler.core.tuning import NO_TUNING, GroupTiers, Key, MarketWish, Tuning, Tunings, Wish
+from autoscaler.core.virtual import is_virtual
 
 ClusterTiers = Mapping[GroupName, int | None]
 Names = tuple[GroupName, ...]

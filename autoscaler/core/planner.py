@@ -20,6 +20,7 @@ from autoscaler.core.scaleup.offers import Offer
 from autoscaler.core.scaleup.stock import Stock
 from autoscaler.core.scaleup.waves import Order, note_asked, to_launch, widen
 from autoscaler.core.snapshot import Snapshot
+from autoscaler.core.spare import tell_spare
 from autoscaler.core.unmet import tell_unmet
 
 
@@ -43,6 +44,7 @@ def plan(snapshot: Snapshot) -> Decision:
         keys.update(zip([pod.uid for pod in one.pods], made, strict=True))
         verdicts.update(zip(made, judge.verdicts(one, housed, bought), strict=True))
     verdicts.update(tell_unmet(layout, verdicts))
+    spare = tell_spare(layout, judge)
     launches = tuple(to_launch(order, snapshot, keys) for order in orders)
     leaving = choose_removals(layout, verdicts)
     launches += replacements(leaving, note_asked(snapshot, launches))
@@ -59,6 +61,7 @@ def plan(snapshot: Snapshot) -> Decision:
         drains=leaving.drains,
         kept=leaving.kept,
         shunned=leaving.shunned,
+        spare=spare,
         scale_down=leaving.memory,
     )
 

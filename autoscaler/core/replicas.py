@@ -7,25 +7,20 @@ virtual ones by twins of themselves: real pods must not see what is not there.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
 from autoscaler.core.index import Index
-from autoscaler.core.model import Labels, Node, OwnerRef, Pod, Uid
-from autoscaler.core.podspec import LabelSelector, PodSpec, Requirement
-from autoscaler.core.reserve import HEADROOM, LABEL
-from autoscaler.core.scheduling.fit import matches
+from autoscaler.core.model import Pod
+from autoscaler.core.podspec import LabelSelector, Requirement
+from autoscaler.core.scheduling.selectors import selects
+from autoscaler.core.sizes import Extent, Size
 from autoscaler.core.snapshot import Snapshot
-from autoscaler.core.spare import Extent, Size
 from autoscaler.core.tuning import SCALED, Bearer, Key, read_wish
+from autoscaler.core.virtual import HEADROOM, LABEL, LOWEST, PLACEHOLDER, copies, measure
 from autoscaler.core.workload import Workload
-
-LOWEST = -(2**31)
-MOST = 10_000  # virtual pods of one kind: more is a mistake
-PLACEHOLDER = {"priority-autoscaler/placeholder": "true"}
 
 
 @dataclass(slots=True)
@@ -50,9 +45,14 @@ def spare_replicas(snapshot: Snapshot, index: Index) -> Iterator[Pod]:
     for one in snapshot.workloads:
         if one.owner is not None and (app := apps.get(Bearer(one.owner.kind, one.namespace, one.owner.name))):
             owners[Bearer(one.kind, one.namespace, one.name)] = app
+    known: dict[int, _App | None] = {}  # by identity of the reference, which replicas share
     for pod in snapshot.pods:
         owner = pod.owner
-        wanted = owners.get(Bearer(owner.kind, pod.namespace, owner.name)) if owner is not None else None
+        if owner is None:
+            continue
+        if id(owner) not in known:
+            known[id(owner)] = owners.get(Bearer(owner.kind, pod.namespace, owner.name))
+        wanted = known[id(owner)]
         if wanted is not None and not pod.is_finished and pod.deleted_at is None:
             wanted.pods.append(pod)
     everywhere: Extent | None = None
@@ -79,45 +79,15 @@ def _copies_of(app: _App, name: str, count: int, at: datetime) -> Iterator[Pod]:
             *spec.anti_affinity,
             *(one._replace(selector=twin, namespaces=(), namespace_selector=None, match_label_keys=(),
                            mismatch_label_keys=())
-              for one in spec.anti_affinity if _selects(one.selector, model.labels)),
+              for one in spec.anti_affinity if selects(one.selector, model.labels)),
         ),
         spread=(
             *spec.spread,
             *(one._replace(selector=twin, match_label_keys=())
-              for one in spec.spread if one.hard and _selects(one.selector, model.labels)),
+              for one in spec.spread if one.hard and selects(one.selector, model.labels)),
         ),
     )  # fmt: skip
     for pod in copies(name, count, spec, HEADROOM, at):
         yield replace(
             pod, namespace=model.namespace, owner=model.owner, annotations={**model.annotations, **PLACEHOLDER}
         )
-
-
-def _selects(selector: LabelSelector | None, labels: Labels) -> bool:
-    return selector is not None and all(matches(one, labels) for one in selector.requirements)
-
-
-def copies(name: str, count: int, spec: PodSpec, why: str, at: datetime) -> Iterator[Pod]:
-    """Yield virtual pods of one kind; `why` is FLOOR or HEADROOM."""
-    labels, owner = {LABEL: name}, OwnerRef("Headroom", name, Uid(f"{why}{name}"))
-    for number in range(min(count, MOST)):
-        key = f"{name}.{number}"
-        yield Pod(
-            namespace="", name=key, uid=Uid(f"{why}{key}"), spec=spec, labels=labels, annotations=PLACEHOLDER,
-            owner=owner, created=at, unschedulable_since=at,
-        )  # fmt: skip
-
-
-def measure(nodes: Iterable[Node]) -> Extent:
-    """Count as cluster-proportional-autoscaler does: allocatable cpu, rounded up at the end."""
-    cpu, count = Counter[bool](), Counter[bool]()
-    for node in nodes:
-        is_schedulable = node.ready and not node.is_cordoned
-        cpu[is_schedulable] += node.allocatable["cpu"]
-        count[is_schedulable] += 1
-    return Extent(
-        cores=-(-(cpu[True] + cpu[False]) // 1000),
-        nodes=count[True] + count[False],
-        schedulable_cores=-(-cpu[True] // 1000),
-        schedulable_nodes=count[True],
-    )

@@ -7,15 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from autoscaler.core.model import Pod
 from autoscaler.core.resources import Resources
-from autoscaler.core.spare import Size
+from autoscaler.core.sizes import Size
 from autoscaler.core.window import Window
-
-VIRTUAL = "virtual/"  # how the uid of a virtual pod begins; then comes why it is there
-FLOOR, HEADROOM = f"{VIRTUAL}floor/", f"{VIRTUAL}headroom/"
-LABEL = "priority-autoscaler/virtual"  # the only label of virtual pods, so that no real pod's rules see them
-GROUP_LABEL = "priority-autoscaler/group"  # of no real node: by it virtual pods keep to a set of groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +62,3 @@ class Reserve:
 
     headroom: tuple[Headroom, ...] = ()
     floors: tuple[Floor, ...] = ()
-
-
-def is_virtual(pod: Pod) -> bool:
-    """Whether this is room that is kept spare: the API server gives no such uid."""
-    return pod.uid.startswith(VIRTUAL)

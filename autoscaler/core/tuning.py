@@ -21,7 +21,7 @@ from autoscaler.core.duration import parse_duration
 from autoscaler.core.model import Labels, Pod
 from autoscaler.core.policy import compile_regex
 from autoscaler.core.regex import may_explode
-from autoscaler.core.spare import read_size
+from autoscaler.core.sizes import read_size
 from autoscaler.core.window import Window, parse_window
 from autoscaler.core.workload import Workload
 

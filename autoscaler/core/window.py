@@ -18,6 +18,7 @@ _TIMES = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 _EXPECTED = "expected a window such as `Mon-Fri 09:00-17:00 Europe/Paris`"
 _DAY = timedelta(days=1)
+_RESOLUTION = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +33,38 @@ class Window:
 
     def contains(self, at: datetime) -> bool:
         """Tell whether the window is open; its beginning belongs to it, its end does not."""
-        local = at.astimezone(self.zone).replace(tzinfo=None)
-        return any(start <= local < end for start, end in self._around(local))
+        return any(start <= at < end for start, end in self._around(at))
 
     def next_change(self, at: datetime) -> datetime | None:
         """Return when it opens or closes next; None for one that never does."""
-        local = at.astimezone(self.zone).replace(tzinfo=None)
-        spans = self._around(local, ahead=8)
-        moments = [each.replace(tzinfo=self.zone).astimezone(UTC) for span in spans for each in span]
+        moments = [moment for span in self._around(at, ahead=9) for moment in span]
         return min((moment for moment in moments if moment > at), default=None)
 
-    def _around(self, local: datetime, ahead: int = 1) -> Iterator[tuple[datetime, datetime]]:
-        """Beginnings and ends about a moment, all in local time."""
-        for offset in range(-1, ahead):
-            day = local.date() + offset * _DAY
+    def _around(self, at: datetime, ahead: int = 2) -> Iterator[tuple[datetime, datetime]]:
+        """Beginnings and ends about a moment. Of a time that comes twice the first counts."""
+        today = at.astimezone(self.zone).date()
+        for offset in range(-2, ahead):
+            day = today + offset * _DAY
             if day.weekday() in self.days:
                 start = datetime.combine(day, self.start)
-                yield start, start + self.length
+                begins, ends = (_in_utc(each, self.zone) for each in (start, start + self.length))
+                if begins < ends:
+                    yield begins, ends
+
+
+def _in_utc(local: datetime, zone: tzinfo) -> datetime:
+    """When the clocks first show a time, or a later one where a change of the clock leaves it out."""
+    found = local.replace(tzinfo=zone).astimezone(UTC)
+    if found.astimezone(zone).replace(tzinfo=None) <= local:
+        return found
+    before = found - _DAY / 4
+    while found - before > _RESOLUTION:  # the moment of the change lies between
+        middle = before + (found - before) / 2
+        if middle.astimezone(zone).replace(tzinfo=None) < local:
+            before = middle
+        else:
+            found = middle
+    return found.replace(microsecond=0)
 
 
 def parse_window(text: str) -> Window:

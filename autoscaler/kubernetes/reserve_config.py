@@ -13,7 +13,7 @@ from autoscaler.core.policy import PolicyError, compile_regex
 from autoscaler.core.quantity import format_amount, parse_amount
 from autoscaler.core.reserve import Floor, Headroom
 from autoscaler.core.resources import Resources
-from autoscaler.core.spare import Count, Linear, Size, read_ladder, read_linear
+from autoscaler.core.sizes import Count, Linear, Size, read_ladder, read_linear
 from autoscaler.core.window import Window, parse_window
 from autoscaler.kubernetes.policy_reader import PolicyReader
 from autoscaler.kubernetes.yaml_text import YamlFault, load_document

@@ -300,6 +300,11 @@ PODS = Level(
     help="Pending pods by what the last pass decided for them",
     labels=(_label("outcome", Outcome),),
 )
+SPARE_ROOM = Level(
+    name="priority_autoscaler_spare_room",
+    help="Headroom (pods) and floors (nodes): what the last pass wanted, had, bought, and could not have",
+    labels=(_label("cause", ("Headroom", "Floor")), _label("state", ("wanted", "present", "bought", "missing"))),
+)
 OBJECTIONS = Level(
     name="priority_autoscaler_objections",
     help="Pods not served by the last pass, by each reason that a group or the pod itself gave",

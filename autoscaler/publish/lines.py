@@ -15,6 +15,7 @@ from autoscaler.core.decision import Decision, Launch, LaunchResult, Outcome, Re
 from autoscaler.core.model import PodKey
 from autoscaler.publish.reasons import groups_by_reason, identity, join_some
 from autoscaler.publish.report import Answer, PassReport, WaveReport, answer_of
+from autoscaler.publish.text import spare_line
 
 _LOUD = {RefusalKind.CONFIGURATION, RefusalKind.UNKNOWN, RefusalKind.LIMIT}
 _GROUPS = 6
@@ -61,6 +62,17 @@ def log_pass(log: FilteringBoundLogger, report: PassReport) -> None:
         **figures,
         **times,
     )
+
+
+def log_spare(log: FilteringBoundLogger, report: PassReport, told: frozenset[str]) -> frozenset[str]:
+    """Tell of spare room and floors that are not to be had; what `told` holds is not said again.
+
+    Returns what was told by now.
+    """
+    found = frozenset(spare_line(one) for one in report.last.decision.spare if one.missing)
+    for line in sorted(found - told):
+        log.warning("spare_room.not_served", detail=line)
+    return found
 
 
 def log_waiting(log: FilteringBoundLogger, report: WaveReport, told: frozenset[str]) -> frozenset[str]:

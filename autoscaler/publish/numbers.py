@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 
-from autoscaler.core.decision import Decision, LaunchResult, Outcome, RefusalKind, Verdict, Why
+from autoscaler.core.decision import Cause, Decision, LaunchResult, Outcome, RefusalKind, Verdict, Why
 from autoscaler.core.model import GroupName, Node, NodeGroup, PodKey, Uid
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.errors import AwsError, KubernetesError
@@ -83,6 +83,7 @@ def count_pass(metrics: Metrics, report: PassReport) -> None:
     if report.reaction is not None:
         metrics.observe(series.WAKE_TO_LAUNCH, report.reaction)
     _tell_pods(metrics, decision.verdicts)
+    _tell_spare(metrics, decision)
     _tell_scale_down(metrics, decision)
     _tell_cluster(metrics, snapshot)
     _tell_groups(metrics, snapshot)
@@ -186,6 +187,13 @@ def _tell_pods(metrics: Metrics, verdicts: Mapping[PodKey, Verdict]) -> None:
     for why, reason in ((Why.CORES_TOTAL, "CpuResourceLimit"), (Why.MEMORY_TOTAL, "MemoryResourceLimit")):
         if why in waiting:
             metrics.add(series.SKIPPED_SCALE_UPS, direction="up", reason=reason)
+
+
+def _tell_spare(metrics: Metrics, decision: Decision) -> None:
+    for cause in (Cause.HEADROOM, Cause.FLOOR):
+        entries = [one for one in decision.spare if one.cause is cause]
+        for state in ("wanted", "present", "bought", "missing"):
+            metrics.put(series.SPARE_ROOM, sum(getattr(one, state) for one in entries), cause=cause, state=state)
 
 
 def _tell_scale_down(metrics: Metrics, decision: Decision) -> None:

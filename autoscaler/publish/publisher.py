@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from autoscaler.core.model import Uid
 from autoscaler.metrics import Metrics
 from autoscaler.publish.events import Anchors, Event, events
-from autoscaler.publish.lines import log_pass, log_waiting, log_wave
+from autoscaler.publish.lines import log_pass, log_spare, log_waiting, log_wave
 from autoscaler.publish.numbers import count_node_time, count_pass, count_reactions, count_wave
 from autoscaler.publish.report import PassReport, WaveReport
 
@@ -29,6 +29,7 @@ class Publisher:
         self._measured: set[Uid] = set()
         self._not_served: frozenset[str] = frozenset()
         self._told_at: datetime | None = None
+        self._lacking: frozenset[str] = frozenset()
 
     def tell_wave(self, report: WaveReport) -> tuple[Event, ...]:
         """Tell one wave, once its answers are in. Returns the events to be written."""
@@ -46,3 +47,4 @@ class Publisher:
         count_node_time(self._metrics, report.last.snapshot, self._told_at)
         self._told_at = report.last.snapshot.at
         log_pass(self._log, report)
+        self._lacking = log_spare(self._log, report, self._lacking)

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from autoscaler.core.decision import Decision, Drain, Launch, LaunchResult, Objection, Outcome, Removal, Verdict, Why
+from autoscaler.core.decision import (
+    Decision,
+    Drain,
+    Launch,
+    LaunchResult,
+    Objection,
+    Outcome,
+    Removal,
+    Spare,
+    Verdict,
+    Why,
+)
 from autoscaler.core.model import PodKey
 from autoscaler.publish.document import format_time
 from autoscaler.publish.reasons import groups_by_objection, identity, join_some
@@ -29,6 +40,7 @@ def render_text(decision: Decision) -> str:
         ("terminate", sorted(removal_line(removal) for removal in decision.removals)),
         *((str(outcome), list(_fates(decision, outcome))) for outcome in Outcome if outcome is not Outcome.LAUNCH),
         ("kept", list(_kept(decision))),
+        ("spare", [spare_line(spare) for spare in decision.spare]),
     ]
     lines = [f"{format_time(decision.at)}  {headline(decision)}"]
     for title, entries in sections:
@@ -78,6 +90,21 @@ def result_line(result: LaunchResult) -> str:
 def drain_line(drain: Drain) -> str:
     moved = f", moving {_some_pods(drain.pods)}" if drain.pods else ""
     return f"{drain.node}: {drain.cause}{moved}"
+
+
+def spare_line(spare: Spare) -> str:
+    """`headroom[0]: 3 wanted, 1 present, 1 bought; 1 is not to be had: TooSmall (spot-a, spot-b)`."""
+    line = f"{spare.name}: {spare.wanted} wanted, {spare.present} present, {spare.bought} bought"
+    if not spare.missing:
+        return line
+    reasons = Counter[Why]()
+    groups: dict[Why, list[str]] = {}
+    for group, objections in spare.objections.items():
+        for why in dict.fromkeys(one.why for one in objections):
+            reasons[why] += 1
+            groups.setdefault(why, []).append(group)
+    told = ", ".join(f"{why} ({join_some(groups[why], _GROUPS)})" for why, _ in reasons.most_common())
+    return f"{line}; {spare.missing} not to be had: {told or 'there is no group'}"
 
 
 def removal_line(removal: Removal) -> str:

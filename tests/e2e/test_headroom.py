@@ -41,7 +41,9 @@ def test_a_pod_finds_room_at_once_and_the_room_is_bought_again() -> None:
             assert not stage.events("TriggeredScaleUp"), "it had room, and caused nothing"
             wait_for(lambda: len(stage.instances()) == 2, "the room to be bought again")
             wait_for(lambda: causes(child) == ["Headroom", "Headroom"], "both to be told")
-            write(stage, "priority-autoscaler", policy="headroom: []")
+            write(stage, "priority-autoscaler", policy="floors: [{groups: nothing, nodes: 1}]")
+            (told,) = wait_for(lambda: child.events("spare_room.not_served"), "what is not to be had to be told")
+            assert told["detail"].startswith("floors[0]: 1 wanted, 0 present, 0 bought; 1 not to be had")
             wait_for(lambda: len(stage.instances()) == 1, "the spare node to go")
             assert stage.running("web")
 
@@ -74,6 +76,8 @@ def test_a_floor_holds_nodes_and_another_market_is_no_help() -> None:
             pause(1.5)
             assert len(stage.instances("spot-a")) == 2
             assert set(causes(child)) == {"Floor"}
+            assert metric(child, "priority_autoscaler_spare_room", cause="Floor", state="present") == 2
+            assert not child.events("spare_room.not_served")
             stage.deploy("web", 3)
             wait_for(lambda: stage.running("web") == 3, "the pods to run")
             assert len(stage.instances()) == 3, "nodes of the floor are there to be used"

@@ -124,8 +124,9 @@ def test_stale_marks_do_not_replace_those_of_the_successor() -> None:
             owners: list[str] = []
 
             def has_marked(_: ChildController) -> bool:
+                is_marked = step_of(stage) == "Marked"  # first: who marked it stands there by then
                 owners[:] = [owner_of(stage)]
-                return step_of(stage) == "Marked"
+                return is_marked
 
             slow = (*FLAGS, "--node-delete-delay-after-taint=8s")
             assert overtake(stage, first, kubernetes, has_marked, *slow) == "409"

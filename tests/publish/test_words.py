@@ -3,16 +3,19 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from autoscaler.core.decision import (
+    Cause,
     Decision,
     LaunchResult,
     Objection,
     Outcome,
     RefusalKind,
+    Spare,
     Verdict,
     Why,
 )
@@ -143,3 +146,14 @@ def test_the_text_says_what_a_place_does_not_honour() -> None:
     placed = Verdict(outcome=Outcome.FITS_EXISTING, node=NodeName("n-1"), unmet=unmet)
     text = render_text(Decision(at=NOW, launches=(launch(),), verdicts={WEB_1: bought, WEB_2: placed}))
     assert text.count("      not honoured: PreferredNodeAffinity: would rather have disk In ssd\n") == 2
+
+
+def test_spare_room_tells_what_is_not_to_be_had_and_why() -> None:
+    tight, dry = (Objection(Why.TOO_SMALL, "x"),), (Objection(Why.IN_BACKOFF, "y"), Objection(Why.TOO_SMALL, "z"))
+    found = {GroupName("a"): tight, GroupName("b"): dry}
+    spare = Spare(name="headroom[1]", cause=Cause.HEADROOM, wanted=5, present=1, bought=2, objections=found)
+    line = "headroom[1]: 5 wanted, 1 present, 2 bought; 2 not to be had: TooSmall (a, b), InBackoff (b)"
+    assert line in render_text(Decision(at=NOW, spare=(spare,)))
+    alone = replace(spare, objections={})
+    assert "2 not to be had: there is no group" in render_text(Decision(at=NOW, spare=(alone,)))
+    assert "bought\n" in render_text(Decision(at=NOW, spare=(replace(spare, wanted=3),)))

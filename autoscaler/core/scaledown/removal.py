@@ -62,7 +62,8 @@ def choose_removals(layout: Layout, verdicts: Mapping[PodKey, Verdict]) -> Remov
     bidding = Bidding(snapshot, gates, layout.menus.tuning_of, next_at=gates.next_at)
     for case in roster.cases:
         bidding.offer(case)
-    hopeful = [case for case in roster.cases if _may_hope(case, markets) and bidding.may_return(case)]
+    is_spare = bool(layout.virtual.pods)
+    hopeful = [one for one in roster.cases if _may_hope(one, markets, is_spare=is_spare) and bidding.may_return(one)]
     round_ = Round(layout=layout, book=book, roster=roster, bidding=bidding, markets=markets)
     if bidding.bids or hopeful:
         able = {case.name: case for case in (*hopeful, *(bid.case for bid in bidding.bids))}
@@ -71,11 +72,11 @@ def choose_removals(layout: Layout, verdicts: Mapping[PodKey, Verdict]) -> Remov
     return round_.result()
 
 
-def _may_hope(case: Case, markets: Mapping[GroupName, Market]) -> bool:
-    """Whether the node could return to spot by what it is."""
-    return markets.get(case.group.name) is Market.ON_DEMAND and bool(case.moving) and not (
-        case.is_unready or case.urgent
-    )  # fmt: skip
+def _may_hope(case: Case, markets: Mapping[GroupName, Market], *, is_spare: bool) -> bool:
+    """Whether the node could return to spot by what it is; `is_spare`: some room is kept spare, perhaps on it."""
+    if markets.get(case.group.name) is not Market.ON_DEMAND or case.is_unready or case.urgent:
+        return False
+    return bool(case.moving) or is_spare
 
 
 @dataclass(slots=True, kw_only=True)

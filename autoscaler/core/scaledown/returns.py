@@ -74,10 +74,10 @@ class Exchange:
         tier = self.stage.tiers[case.group.name]
         if tier is None:
             return False
-        load = self.stage.load(case, with_air=False)
+        load = self.stage.load(case, with_air=False) or self._spare(case)
         offers = self._offers(tier)
         home = case.group.name
-        return bool(offers) and all(
+        return bool(offers and load) and all(
             any(
                 (one.menu is None or one.menu.prefers(offer.group.name, home)) and offer.per_node(one)
                 for offer in offers
@@ -89,7 +89,7 @@ class Exchange:
         """Tell which pod of the node would not rather be on any of these spot groups, and by whose wish; or nothing."""
         tier = self.stage.tiers[case.group.name]
         groups = self.stage.target_groups(tier) if tier is not None else ()
-        for one, _ in self.stage.load(case, with_air=False):
+        for one, _ in self.stage.load(case, with_air=False) or self._spare(case):
             menu = one.menu
             if menu is not None and not any(menu.prefers(group, case.group.name) for group in groups):
                 pod = next(pod for pod in one.pods if pod.node == case.name)
@@ -100,7 +100,7 @@ class Exchange:
         """Place the pods on spot nodes that exist, as far as they go; the caller begins and ends the trial."""
         yard = self.stage.yard
         before = yard.steps
-        yard.put(self._lifted(case), self.stage.target_row(self._above(case), upcoming=False))
+        yard.put(self._lifted(case, with_spare=True), self.stage.target_row(self._above(case), upcoming=False))
         return yard.touched(before)
 
     def attempt(self, case: Case, cause: Cause) -> Attempt:
@@ -112,18 +112,13 @@ class Exchange:
         above = self._above(case) if cause is Cause.RETURN_TO_SPOT else None
         yard.closed.add(case.name)
         yard.begin()
-        left = yard.put(self._lifted(case), stage.target_row(above, upcoming=False))
+        left = yard.put(self._lifted(case, with_spare=above is not None), stage.target_row(above, upcoming=False))
         step = Step.WAIT if left else Step.DRAIN
         if left:
             left = yard.put(left, stage.target_row(above, upcoming=True))
         if left:
             left = self._put_on_planned(left, above)
-        if yard.put(self._spare(case), stage.row):
-            reasons: tuple[Objection, ...] = (
-                Objection(Why.NO_PLACE_TO_MOVE_PODS, "its spare room is not to be had elsewhere"),
-            )
-        else:
-            reasons = self._buy(case, left, above, cause) if left else ()
+        reasons = self._buy(case, left, above, cause) if left else ()
         if reasons:
             yard.undo()
             yard.closed.discard(case.name)
@@ -136,14 +131,16 @@ class Exchange:
         assert tier is not None
         return tier
 
-    def _lifted(self, case: Case) -> Load:
+    def _lifted(self, case: Case, *, with_spare: bool) -> Load:
+        """The pods of a node, taken off it; its spare room comes along, else it would be bought again where it is."""
         load = self.stage.load(case, with_air=False)
+        load = [*load, *self._spare(case)] if with_spare else load
         node = case.node
         self.stage.yard.lift(NodeView(node.labels, node.taints, node.name), load)
         return load
 
     def _spare(self, case: Case) -> Load:
-        """The room on the node that is kept spare: it would be bought again."""
+        """The room on the node that is kept spare."""
         return [(one, count) for one, count in self.stage.air.get(case.name, ()) if one.is_virtual]
 
     def _put_on_planned(self, load: Load, above: int | None) -> Load:

@@ -14,7 +14,6 @@ from operator import attrgetter
 
 from autoscaler.core.layout import Layout
 from autoscaler.core.model import GroupName, Market, NodeName, Pod
-from autoscaler.core.reserve import is_virtual
 from autoscaler.core.scaledown.cases import Case, Roster
 from autoscaler.core.scaledown.drainability import Fate, Rulebook, is_air
 from autoscaler.core.scaledown.victims import fullness
@@ -31,6 +30,7 @@ from autoscaler.core.scheduling.profiles import Profiles
 from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.topology import Topology, build_topology
 from autoscaler.core.scheduling.volumes import Volumes
+from autoscaler.core.virtual import is_virtual
 
 _node_of = attrgetter("node")
 Tiers = Mapping[GroupName, int | None]

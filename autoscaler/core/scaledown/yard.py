@@ -37,6 +37,13 @@ class Row:
 
     places: list[Place]
     _lanes: dict[int, list[Lane]] = field(default_factory=dict)
+    _by_node: dict[NodeName | None, Place] = field(default_factory=dict)
+
+    def place_of(self, node: NodeName) -> Place | None:
+        """The place that a node is."""
+        if not self._by_node:
+            self._by_node = {place.node: place for place in self.places}
+        return self._by_node.get(node)
 
     def lanes(self, one: PodClass) -> list[Lane]:
         found = self._lanes.get(id(one))
@@ -81,6 +88,8 @@ class Yard:
         self.airy: set[int] = set()
         self._topology = topology
         self._trial = Trial(0)
+        self._source: NodeName | None = None  # whose pods are being moved
+        self._barren: dict[tuple[int, int], NodeName] = {}
 
     def begin(self) -> None:
         """What follows can be undone."""
@@ -126,19 +135,40 @@ class Yard:
     def move(self, name: NodeName, source: NodeView, load: Load, row: Row) -> bool:
         """Move all pods of a node into a row, or none; a node whose pods have moved takes no others."""
         self.closed.add(name)
+        self._source = name
         self.begin()
         self.lift(source, load)
-        if not self.put(load, row):
+        has_moved = not self.put(load, row)
+        self._source = None
+        if has_moved:
             self.commit()
             return True
         self.undo()
         self.closed.discard(name)
         return False
 
+    def _is_barren(self, one: PodClass, row: Row) -> bool:
+        """Whether it is known already that no place of the row takes any of these pods.
+
+        Room never grows within a pass. So once every place was looked at in
+        vain, one is left to be looked at: the node whose pods were to move then.
+        """
+        key = id(row), id(one)
+        last = self._barren.get(key)
+        if last is None or self._source is None or self._trial.places:
+            return False
+        place = row.place_of(last)
+        if place is not None and last not in self.closed and self._takes(place, one):
+            del self._barren[key]
+            return False
+        self._barren[key] = self._source
+        return True
+
     def _fill(self, one: PodClass, wanted: int, row: Row) -> int:
         """Place up to `wanted` pods on the first places of the row that take them; return how many."""
-        if one.refusals:
+        if one.refusals or self._is_barren(one, row):
             return 0
+        is_first = not self._trial.places
         rules, lanes, left = one.bound, row.lanes(one), wanted
         self._trial.lanes += [(lane, lane.at) for lane in lanes]
         next_in = [lane.at for lane in lanes]  # beyond `at` where a rule of single nodes holds a place back
@@ -159,13 +189,24 @@ class Yard:
             left -= count
             if rules is not None and left:
                 rooms = _rooms(rules, lanes, row)
+        if left == wanted and is_first and self._source is not None and _never_gains(one):
+            self._barren[id(row), id(one)] = self._source
         return wanted - left
+
+    def _takes(self, place: Place, one: PodClass) -> bool:
+        return bool(self._room(place, one)) and (one.bound is None or bool(one.bound.room_on_node(place.view)))
 
     def _room(self, place: Place, one: PodClass) -> int:
         copies = place.room_for(one)
         if copies and id(one) in self.airy and place.node in self.air:
             return min(copies, copies_of(minus(place.free, self.air[place.node], 1), one))
         return copies
+
+
+def _never_gains(one: PodClass) -> bool:
+    """Whether a place that takes none of these pods takes none later either, whatever is moved onto it."""
+    rules = one.bound
+    return one.shared is None and (rules is None or not (rules.wide.tallies or rules.per_node.affinity))
 
 
 def _rooms(rules: Rules | None, lanes: Sequence[Lane], row: Row) -> list[int]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from autoscaler.core.model import GroupName, Labels, Market, Zone
 from autoscaler.core.policy import Policy
-from autoscaler.core.reserve import GROUP_LABEL
 from autoscaler.core.resources import Resources
 from autoscaler.core.scaleup.offers import Caps, Offer
 from autoscaler.core.scaleup.template import OF_ONE_NODE, REGION_LABELS
+from autoscaler.core.virtual import GROUP_LABEL
 
 IGNORED_LABELS = OF_ONE_NODE.union(
     REGION_LABELS,

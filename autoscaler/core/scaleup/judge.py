@@ -70,6 +70,10 @@ class Judge:
             reasons=one.refusals,
         )
 
+    def against(self, one: PodClass) -> Objections:
+        """What every group has against the class as the plan leaves it."""
+        return self._objections(one, self._at_end, self._rules_against(one))
+
     def _with_withheld(self, one: PodClass, found: Objections) -> Objections:
         """Add what keeps pods that wait for a better tier off the lower ones."""
         names = self._withheld(one)

@@ -29,13 +29,13 @@ from autoscaler.core.model import (
     Zone,
 )
 from autoscaler.core.podspec import HostPort
-from autoscaler.core.reserve import GROUP_LABEL
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scaleup.template import Overheads, Template, is_startup_taint, lasting_taints
 from autoscaler.core.scheduling.classes import Dimensions, Vector
 from autoscaler.core.scheduling.fit import NodeView
 from autoscaler.core.scheduling.place import Place
 from autoscaler.core.snapshot import Snapshot
+from autoscaler.core.virtual import GROUP_LABEL
 
 NO_PORTS: frozenset[HostPort] = frozenset()
 BEING_DELETED_TAINT = "ToBeDeletedByClusterAutoscaler"

@@ -29,11 +29,11 @@ from autoscaler.core.model import (
 )
 from autoscaler.core.podspec import HostPort, Taint
 from autoscaler.core.policy import Policy
-from autoscaler.core.reserve import GROUP_LABEL
 from autoscaler.core.resources import NO_RESOURCES, Resources
 from autoscaler.core.scheduling.fit import Fitting, NodeView
 from autoscaler.core.scheduling.tally import NEW_HOST
 from autoscaler.core.snapshot import DaemonSet
+from autoscaler.core.virtual import GROUP_LABEL
 
 REGION_LABELS = (REGION_LABEL, "failure-domain.beta.kubernetes.io/region")
 TYPE_LABELS = (INSTANCE_TYPE_LABEL, "beta.kubernetes.io/instance-type")

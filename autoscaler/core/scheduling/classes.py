@@ -16,7 +16,6 @@ from autoscaler.core.decision import Objection
 from autoscaler.core.menu import PLAIN, Menu, Menus, Terms, with_left_out
 from autoscaler.core.model import GroupName, Labels, Pod
 from autoscaler.core.podspec import PodSpec
-from autoscaler.core.reserve import is_virtual
 from autoscaler.core.resources import Resources
 from autoscaler.core.schedulers import NO_SCHEDULERS
 from autoscaler.core.scheduling.constraints import refused_constraints
@@ -28,6 +27,7 @@ from autoscaler.core.scheduling.selectors import Namespaces
 from autoscaler.core.scheduling.sharing import ATTACHED, LIMIT_PREFIX, Handle, Shared, shared_of
 from autoscaler.core.scheduling.volumes import NO_NEEDS, Needs, Volumes
 from autoscaler.core.storage import Storage
+from autoscaler.core.virtual import is_virtual
 
 Vector = tuple[int, ...]
 Row = tuple[PodSpec, Needs, Terms, list[Pod]]  # a class to be: the spec by which its scheduler judges it, its pods

@@ -22,6 +22,7 @@ from autoscaler.core.scheduling.binding import BindingRules, Ledger
 from autoscaler.core.scheduling.books import Books, Kind, Openings, Repulsion
 from autoscaler.core.scheduling.classes import PodClass
 from autoscaler.core.scheduling.fit import NodeView
+from autoscaler.core.scheduling.lookup import Lookup
 from autoscaler.core.scheduling.rules import Apart, Marks, Part, Rules, Spread
 from autoscaler.core.scheduling.selectors import Namespaces, PodQuery, query_of, selects, with_keys
 from autoscaler.core.scheduling.survey import Survey
@@ -41,6 +42,8 @@ class Topology:
         self._ledger = Ledger(self._books.journal, snapshot.storage.limits)
         self._repelled: dict[tuple[int, str], tuple[Labels, list[Repulsion]]] = {}
         self._by_labels: dict[tuple[int, str], tuple[Labels, tuple[Tally, ...]]] = {}
+        self._repulsions: Lookup[Repulsion] | None = None
+        self._lookup: tuple[tuple[int, int], Lookup[Tally]] | None = None
         self._survey: Survey | None = None
         self._of_daemonsets: dict[Uid, Rules] = {}
         self._residents: dict[int, tuple[NodeView, dict[Uid, Rules]]] = {}
@@ -195,11 +198,13 @@ class Topology:
         )
 
     def _repelling(self, kind: Kind, repulsions: Iterable[Repulsion]) -> list[Repulsion]:
-        """Which of the repulsions mean the pod."""
+        """Which of the repulsions mean the pod; they are the same for all."""
         key = (id(kind.labels), kind.namespace)
         known = self._repelled.get(key)
         if known is None:
-            found = [one for one in repulsions if self._means(one[0], kind)]
+            if self._repulsions is None:
+                self._repulsions = Lookup(self._namespaces, [((one[0],), one) for one in repulsions])
+            found = list(self._repulsions.meaning(kind.labels, kind.namespace))
             known = self._repelled[key] = (kind.labels, found)
         return known[1]
 
@@ -215,17 +220,21 @@ class Topology:
     def _fed_by_labels(self, labels: Labels, namespace: str) -> tuple[Tally, ...]:
         known = self._by_labels.get((id(labels), namespace))
         if known is None:
-            selects_pod = self._namespaces.selects
-            found: list[Tally] = [
-                tally for (query, _, _), tally in self._books.spreads.items()
-                if query.selector is not None and query.selector.requirements and selects_pod(query, namespace, labels)
-            ]  # fmt: skip
-            found += [
-                tally for (queries, _), tally in self._books.matching.items()
-                if all(selects_pod(query, namespace, labels) for query in queries)
-            ]  # fmt: skip
-            known = self._by_labels[id(labels), namespace] = (labels, tuple(found))
+            found = tuple(self._counting().meaning(labels, namespace))
+            known = self._by_labels[id(labels), namespace] = (labels, found)
         return known[1]
+
+    def _counting(self) -> Lookup[Tally]:
+        """The tallies by what they count; made once they are all there."""
+        size = len(self._books.spreads), len(self._books.matching)
+        if self._lookup is None or self._lookup[0] != size:
+            spreads: list[tuple[tuple[PodQuery, ...], Tally]] = [
+                ((query,), tally) for (query, _, _), tally in self._books.spreads.items()
+                if query.selector is not None and query.selector.requirements
+            ]  # fmt: skip
+            matching = [(queries, tally) for (queries, _), tally in self._books.matching.items()]
+            self._lookup = size, Lookup(self._namespaces, [*spreads, *matching])
+        return self._lookup[1]
 
     def add_daemonsets(self, daemonsets: Iterable[DaemonSet], rules: Mapping[Uid, Rules]) -> None:
         for one in daemonsets:

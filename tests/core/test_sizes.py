@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from autoscaler.core.replicas import measure
-from autoscaler.core.spare import Count, Extent, Ladder, Linear, Share, Size, read_ladder, read_linear, read_size
+from autoscaler.core.sizes import Count, Extent, Ladder, Linear, Share, Size, read_ladder, read_linear, read_size
+from autoscaler.core.virtual import measure
 from tests import builders
 
 
