@@ -33,7 +33,7 @@ class ModeFlags:
     """What it may do."""
 
     config: File = flag(NO_FILE, "YAML file of flag names and values; the environment and the command line win over it")
-    mode: Literal["controller", "sidecar"] = flag("controller", "sidecar: beside a stock cluster-autoscaler")
+    mode: Literal["controller", "sidecar"] = flag("controller", "controller; sidecar is not part of this version")
     dry_run: Switch = flag(False, "decide and tell, write nothing")
     paused: Switch = flag(False, "no voluntary action")
     protect_instances: Literal["auto", "never", "always"] = flag(

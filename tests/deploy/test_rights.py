@@ -83,8 +83,10 @@ def test_what_may_be_written() -> None:
     }
 
 
-def test_a_dry_run_may_write_nothing() -> None:
-    rendering = render(file=VALUES / "shadow.yaml")
+@pytest.mark.parametrize("values", [None, {**LEAST, "extraArgs": {"dry-run": None}}])
+def test_a_dry_run_may_write_nothing(values: dict[str, Any] | None) -> None:
+    rendering = render(values) if values is not None else render(file=VALUES / "shadow.yaml")
+    assert any(flag in ("--dry-run", "--dry-run=true") for flag in rendering.flags)
     for kind in ("ClusterRole", "Role"):
         assert {verb for _, _, verb, _ in rendering.rules(kind)} <= {"get", "list", "watch"}
     assert not rendering.rules("ClusterRole") & (EVENTS | DRAINS)

@@ -189,7 +189,7 @@ class Exchange:
             pods: list[Pod] = []
             for one, per_node in run.contents:
                 wanted = per_node * run.nodes
-                pods += queues[id(one)][:wanted]
+                pods += queues[id(one)][:wanted] if not one.is_virtual else ()
                 del queues[id(one)][:wanted]
             offer, known = purchase.offers[run.offering], self.orders.get((run.offering, cause))
             self.orders[run.offering, cause] = Order(

@@ -46,7 +46,10 @@ class Judge:
 
     def verdicts(self, one: PodClass, housed: Mapping[str, Place], bought: Mapping[str, Offer]) -> Iterator[Verdict]:
         """The verdicts of a class's pods, in their order; pods of equal fate share one."""
-        fates: list[Fate] = [housed.get(pod.uid) or bought.get(pod.uid) for pod in one.pods]
+        uids = [pod.uid for pod in one.pods]
+        fates: list[Fate] = list(map(bought.get, uids))
+        if housed:
+            fates = [housed.get(uid) or fate for uid, fate in zip(uids, fates, strict=True)]
         shared: dict[object, Verdict] = {}
         verdict_of: dict[Fate, Verdict] = {}
         for fate in dict.fromkeys(fates):

@@ -20,7 +20,6 @@ from autoscaler.core.scaleup.offers import Caps, Offer, method_of
 from autoscaler.core.scheduling.packing import Packing
 from autoscaler.core.scheduling.place import Run, after_taking, copies_of
 from autoscaler.core.snapshot import Snapshot, Wave
-from autoscaler.core.virtual import is_virtual
 
 GROWTH = 3  # offerings asked by the next wave, times those asked by the refused one
 
@@ -130,7 +129,7 @@ class Order:
 def to_launch(order: Order, snapshot: Snapshot, keys: Mapping[str, PodKey]) -> Launch:
     """Turn an order into a call with a token that an equal wish in an equal world repeats; `keys` are by uid."""
     group, zone = order.offer.group, order.offer.offering.zone
-    pods = in_key_order(pod for pod in order.pods if not is_virtual(pod))
+    pods = in_key_order(order.pods)
     launch = Launch(
         group=group.name,
         zone=zone,

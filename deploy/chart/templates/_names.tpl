@@ -46,7 +46,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 
 {{/* Whether anything is written: not in a dry run. Empty means no. */}}
 {{- define "priority-autoscaler.writes" -}}
-{{- if ne (toString (index .Values.extraArgs "dry-run")) "true" -}}yes{{- end -}}
+{{- $dry := index .Values.extraArgs "dry-run" -}}
+{{- $bare := and (hasKey .Values.extraArgs "dry-run") (kindIs "invalid" $dry) -}}
+{{- if not (or $bare (eq (toString $dry) "true")) -}}yes{{- end -}}
 {{- end -}}
 
 {{/* Name of the lease; it is cluster-autoscaler's own, so that only one of the two acts. */}}
