@@ -94,7 +94,7 @@ class Simulation:
             daemonsets=cluster.daemonsets,
             namespaces=cluster.namespaces,
             annotated=cluster.annotated,
-            reserve=replace(operator.reserve, headroom=(*operator.reserve.headroom, *self._headroom(cluster))),
+            reserve=operator.reserve.joined_by(self._headroom(cluster)),
             storage=cluster.storage,
             workloads=cluster.workloads,
             pdbs=cluster.budgets,

@@ -20,14 +20,12 @@ from autoscaler.core.sizes import Extent, Size
 from autoscaler.core.snapshot import Snapshot
 from autoscaler.core.tuning import SCALED, Bearer, Key, read_wish
 from autoscaler.core.virtual import HEADROOM, LABEL, LOWEST, PLACEHOLDER, copies, measure
-from autoscaler.core.workload import Workload
 
 
 @dataclass(slots=True)
 class _App:
-    """A workload that wants spare replicas, and its pods."""
+    """What a workload wants spare, and its pods."""
 
-    workload: Workload
     size: Size
     pods: list[Pod] = field(default_factory=list)
 
@@ -35,7 +33,7 @@ class _App:
 def spare_replicas(snapshot: Snapshot, index: Index) -> Iterator[Pod]:
     """Yield the virtual pods of all applications, in the order of their names."""
     apps = {
-        Bearer(one.kind, one.namespace, one.name): _App(one, cast("Size", wish.value))
+        Bearer.of(one): _App(cast("Size", wish.value))
         for one in snapshot.workloads
         if one.kind in SCALED and (wish := read_wish(Key.HEADROOM, one, snapshot.annotated.last_good)) is not None
     }
@@ -44,15 +42,17 @@ def spare_replicas(snapshot: Snapshot, index: Index) -> Iterator[Pod]:
     owners = dict(apps)
     for one in snapshot.workloads:
         if one.owner is not None and (app := apps.get(Bearer(one.owner.kind, one.namespace, one.owner.name))):
-            owners[Bearer(one.kind, one.namespace, one.name)] = app
-    known: dict[int, _App | None] = {}  # by identity of the reference, which replicas share
+            owners[Bearer.of(one)] = app
+    # By identity of the reference, which replicas share; without uids those of two namespaces may share it too.
+    known: dict[tuple[int, str], _App | None] = {}
     for pod in snapshot.pods:
         owner = pod.owner
         if owner is None:
             continue
-        if id(owner) not in known:
-            known[id(owner)] = owners.get(Bearer(owner.kind, pod.namespace, owner.name))
-        wanted = known[id(owner)]
+        shared = (id(owner), pod.namespace)
+        if shared not in known:
+            known[shared] = owners.get(Bearer(owner.kind, pod.namespace, owner.name))
+        wanted = known[shared]
         if wanted is not None and not pod.is_finished and pod.deleted_at is None:
             wanted.pods.append(pod)
     everywhere: Extent | None = None

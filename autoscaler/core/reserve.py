@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from autoscaler.core.resources import Resources
@@ -62,3 +62,7 @@ class Reserve:
 
     headroom: tuple[Headroom, ...] = ()
     floors: tuple[Floor, ...] = ()
+
+    def joined_by(self, headroom: tuple[Headroom, ...]) -> Reserve:
+        """The same, and headroom that stands elsewhere than in the policy."""
+        return replace(self, headroom=(*self.headroom, *headroom))

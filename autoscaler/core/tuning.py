@@ -66,6 +66,11 @@ class Bearer(NamedTuple):
     namespace: str
     name: str
 
+    @classmethod
+    def of(cls, workload: Workload) -> Bearer:
+        """The workload as a bearer; by name, as files that people write have no uids."""
+        return cls(workload.kind, workload.namespace, workload.name)
+
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}".strip()
 
@@ -227,7 +232,7 @@ def read_wish(key: Key, workload: Workload, last_good: LastGood) -> Wish | None:
     text = workload.annotations.get(key)
     if text is None:
         return None
-    return _wish(key, text, Bearer(workload.kind, workload.namespace, workload.name), last_good)
+    return _wish(key, text, Bearer.of(workload), last_good)
 
 
 def _wish(key: Key, text: str, bearer: Bearer, last_good: LastGood) -> Wish | None:
@@ -244,8 +249,7 @@ class Tunings:
     def __init__(self, workloads: Iterable[Workload], annotated: Annotated) -> None:
         owners = [one for one in workloads if one.annotations or one.owner is not None]
         is_any = any(_is_wishful(one.annotations) for one in owners)
-        # By name, as files that people write have no uids.
-        self._owners = {Bearer(one.kind, one.namespace, one.name): one for one in owners} if is_any else {}
+        self._owners = {Bearer.of(one): one for one in owners} if is_any else {}
         self._namespaces = {name: each for name, each in annotated.namespaces.items() if _is_wishful(each)}
         self._classes = {name: each for name, each in annotated.priority_classes.items() if _is_wishful(each)}
         self._last_good = annotated.last_good

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import anyio
@@ -204,7 +204,7 @@ class ClusterCache:
             schedulers=self._settings.schedulers.knowing(services, workloads.values()),
             tiers=self.tiers,
             operator=self.operator,
-            reserve=replace(self.operator.reserve, headroom=(*self.operator.reserve.headroom, *self.headroom)),
+            reserve=self.operator.reserve.joined_by(self.headroom),
             faults=tuple(one for one in (self.config_fault, self.policy_fault, self.headroom_fault) if one),
             unreadable=tuple(error for one in self.reflectors() for error in one.unreadable.values()),
         )
@@ -289,7 +289,7 @@ class ClusterCache:
         """A wish of an application is obeyed at once; replicas follow the pods as they come and go."""
         one = after or before
         self.owners.note(one.owner if one is not None else None)
-        if one is not None and self._tuned_changed(Bearer(one.kind, one.namespace, one.name), one.uid, before, after):
+        if one is not None and self._tuned_changed(Bearer.of(one), one.uid, before, after):
             self._wake()
         else:
             self._follower_changed(before, after)

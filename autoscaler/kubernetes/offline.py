@@ -19,7 +19,7 @@ from autoscaler.core.model import Labels, Node, Pod, Uid
 from autoscaler.core.schedulers import Service
 from autoscaler.core.snapshot import DaemonSet
 from autoscaler.core.storage import Storage
-from autoscaler.core.tuning import Annotated
+from autoscaler.core.tuning import SCALED, Annotated
 from autoscaler.core.workload import PodDisruptionBudget, Workload
 from autoscaler.kubernetes.codec import read_identity
 from autoscaler.kubernetes.convert import (
@@ -56,7 +56,6 @@ from autoscaler.kubernetes.wire import (
 
 Document = Mapping[str, Any] | Sequence[Any] | bytes
 T = TypeVar("T")
-_SCALED = frozenset(("ReplicaSet", "Deployment", "StatefulSet", "ReplicationController"))
 
 # By kind, the API group in which it means what we think: other groups use the word Node too.
 _WIRES: dict[str, tuple[str, type[Any]]] = {
@@ -209,7 +208,7 @@ def _workload_of(kind: str, interner: Interner) -> Callable[[Any], Workload]:
             uid=Uid(meta.uid or f"{kind}/{meta.namespace}/{meta.name}"),
             annotations=own_annotations(kind, meta, interner),
             owner=interner.owner(meta.owner_references),
-            replicas=replicas if kind in _SCALED else None,
+            replicas=replicas if kind in SCALED else None,
             selector=owner_selector(kind, wire),
         )
 

@@ -75,7 +75,7 @@ class Tuned:
 
 def offline_faults(pods: Iterable[Pod], workloads: Iterable[Workload], annotated: Annotated) -> list[str]:
     """What cannot be read in files, a line for each object; of replicas only the first by name."""
-    bearers = [(Bearer(one.kind, one.namespace, one.name), one.annotations) for one in workloads]
+    bearers = [(Bearer.of(one), one.annotations) for one in workloads]
     bearers += [(Bearer("Namespace", "", name), each) for name, each in annotated.namespaces.items()]
     bearers += [(Bearer("PriorityClass", "", name), each) for name, each in annotated.priority_classes.items()]
     first: dict[tuple[str, str, tuple[str, ...]], Bearer] = {}
